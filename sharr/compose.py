@@ -1,0 +1,243 @@
+"""
+Makes the SSM Automation document of a remediation: driver, auxiliaries and script in one readable text, in three steps.
+
+Sources: https://docs.aws.amazon.com/systems-manager/latest/userguide/automation-action-executeScript.html,
+https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html (64 KB a document)
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import textwrap
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+from sharr.remediation import ANY_REGION, Remediation
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT_BYTES = 64 * 1024
+SCRIPT_SECONDS = 600
+
+
+class CannotCompose(Exception):
+    """The parts of a document do not fit together: the text says which and why."""
+
+
+def document(remediation: Remediation, root: Path = ROOT) -> dict[str, Any]:
+    """
+    Return the content of the document, for CloudFormation: partition and account are left to Fn::Sub and Ref.
+
+    Raises CannotCompose where parts use one name twice, hold `{{` (Automation would read a variable), or get too big.
+    """
+    plan_script = composed_script(remediation, ("contract", "planning"), ("runbook_plan",), root)
+    apply_script = composed_script(
+        remediation, ("contract", "planning", "driver"), ("runbook_plan", "runbook_apply"), root
+    )
+    about = f"{remediation.title} ({', '.join(remediation.controls)})"
+    identity = {
+        "account": "{{ global:ACCOUNT_ID }}",
+        "region": "{{ global:REGION }}",
+        "partition": {"Ref": "AWS::Partition"},
+    }
+    inputs = {name: f"{{{{ {name} }}}}" for name in ("ResourceId", "Control", "AttemptId", "Parameters")}
+    content = {
+        "schemaVersion": "0.3",
+        "description": f"{about}. Risk: {remediation.risk.disruption}. {remediation.risk.may_break}",
+        "assumeRole": {
+            "Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/sharr/{remediation.role_name}"
+        },
+        "parameters": {
+            "ResourceId": {
+                "type": "String",
+                "description": "The resource as the finding names it: "
+                + " or ".join(r.type for r in remediation.resources),
+                "allowedPattern": "^(" + "|".join(r.allowed_pattern() for r in remediation.resources) + ")$",
+            },
+            "Control": {
+                "type": "String",
+                "description": "The security control to repair for",
+                "allowedValues": list(remediation.controls),
+                **({"default": remediation.controls[0]} if len(remediation.controls) == 1 else {}),
+            },
+            "AttemptId": {
+                "type": "String",
+                "description": "Set by the playbook; leave empty when you start the runbook by hand",
+                "default": "",
+                "allowedPattern": "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$",
+            },
+            "Parameters": {
+                "type": "String",
+                "description": "JSON object with values for: "
+                + (", ".join(p.name for p in remediation.parameters) or "nothing"),
+                "default": "",
+                "allowedPattern": r"^(\{[ -~]{0,500}\})?$",
+            },
+        },
+        "mainSteps": [
+            _step(
+                "Plan",
+                "plan_step",
+                plan_script,
+                {**inputs, **identity},
+                ["record", "outcome", "note"],
+                nextStep="Apply",
+            ),
+            _step(
+                "Apply",
+                "apply_step",
+                apply_script,
+                {**inputs, **identity, "Record": "{{ Plan.record }}"},
+                ["record", "outcome", "note"],
+                nextStep="Verdict",
+            ),
+            _step(
+                "Verdict",
+                "verdict_step",
+                _verdict_script(),
+                {"Outcome": "{{ Apply.outcome }}", "Note": "{{ Apply.note }}"},
+                ["outcome"],
+                isEnd=True,
+            ),
+        ],
+        "outputs": ["Plan.outcome", "Plan.note", "Apply.outcome", "Apply.note", "Apply.record"],
+    }
+    size = len(json.dumps(content))
+    if size > DOCUMENT_BYTES:
+        raise CannotCompose(f"{remediation.id}: the document has {size} bytes, {DOCUMENT_BYTES} are allowed")
+    return content
+
+
+def composed_script(
+    remediation: Remediation, before: tuple[str, ...], after: tuple[str, ...], root: Path = ROOT
+) -> str:
+    """Return a step's text: modules of the runtime, the remediation's own code, the step. Raises CannotCompose."""
+    data = {
+        "id": remediation.id,
+        "settings": remediation.settings,
+        "resources": [{"type": r.type, "pattern": r.pattern} for r in remediation.resources],
+        "any_region": ANY_REGION,
+        "parameters": [
+            {"name": p.name, "default": p.default, "by_control": dict(p.by_control)} for p in remediation.parameters
+        ],
+    }
+    runtime, documents = root / "sharr" / "runtime", root / "ssm_documents"
+    parts = [_Part(runtime / f"{name}.py") for name in before]
+    helpers = [_Part(documents / "auxiliary" / name / "script.py") for name in remediation.auxiliary]
+    script = _Part(documents / remediation.id / "script.py")
+    steps = [_Part(runtime / f"{name}.py") for name in after]
+    _refuse_names_used_twice(remediation.id, [*parts, script, *steps])
+    imports = sorted({line for part in [*parts, *helpers, script, *steps] for line in part.imports})
+    wrapped = [_as_function(name, part) for name, part in zip(remediation.auxiliary, helpers, strict=True)]
+    named = ", ".join(f'"{name}": _auxiliary_{name}()' for name in remediation.auxiliary)
+    text = "\n\n\n".join(
+        [
+            f"# SHARR {remediation.id}, code {remediation.code}\n" + "\n".join(imports),
+            f"REMEDIATION = {pformat(data, width=110, sort_dicts=False)}",
+            *(part.text() for part in parts),
+            *wrapped,
+            script.text(),
+            "class Script:\n"
+            '    """The remediation as the driver takes it."""\n\n'
+            "    inspect = staticmethod(inspect)\n    plan = staticmethod(plan)\n"
+            f'    auxiliaries = {{{named}}}\n    settings = REMEDIATION["settings"]',
+            *(step.text() for step in steps),
+        ]
+    )
+    if "{{" in text:
+        line = next(line for line in text.splitlines() if "{{" in line)
+        raise CannotCompose(f"{remediation.id}: Automation would read a variable in: {line.strip()}")
+    ast.parse(text)
+    return text + "\n"
+
+
+class _Part:
+    """A module cut into what the composed text needs: its imports, and its body without them and without docstring."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        source = path.read_text()
+        tree = ast.parse(source)
+        lines = source.splitlines()
+        drop = _rest_of_docstrings(tree) if path.parent.name == "runtime" else set()
+        self.imports: list[str] = []
+        self.names: set[str] = set()
+        self.title = (ast.get_docstring(tree) or "").splitlines()[0:1]
+        for index, node in enumerate(tree.body):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                drop.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+                if isinstance(node, ast.Import) or not (node.module or "").startswith("sharr"):
+                    self.imports.append(ast.unparse(node))
+            elif index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                drop.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                self.names.add(node.name)
+            elif isinstance(node, ast.Assign):
+                self.names.update(t.id for t in node.targets if isinstance(t, ast.Name))
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                self.names.add(node.target.id)
+        self.body = "\n".join(line for number, line in enumerate(lines, 1) if number not in drop).strip()
+
+    def text(self) -> str:
+        return f"# ---- {self.path.parent.name}/{self.path.name}: {''.join(self.title)}\n\n{self.body}"
+
+
+def _rest_of_docstrings(tree: ast.Module) -> set[int]:
+    """
+    The lines of the runtime's docstrings but their first sentence: two steps of 64 KB have to hold all of it.
+
+    A docstring that opens on a line of its own keeps that line, the first of its text and the closing quotes.
+    """
+    lines: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            text = node.body[0]
+            if text.end_lineno and text.end_lineno > text.lineno + 1:
+                lines.update(range(text.lineno + 2, text.end_lineno))
+    return lines
+
+
+def _as_function(name: str, part: _Part) -> str:
+    """An auxiliary in a function of its own, so that its look and make do not meet another's."""
+    body = textwrap.indent(part.body, "    ")
+    text = (
+        f"# ---- auxiliary/{name}: {''.join(part.title)}\n\n"
+        f"def _auxiliary_{name}():\n{body}\n\n    return SimpleNamespace(look=look, make=make)"
+    )
+    inner = ast.parse(text).body[0]
+    assert isinstance(inner, ast.FunctionDef)
+    if [ast.dump(n) for n in inner.body[:-1]] != [ast.dump(n) for n in ast.parse(part.body).body]:
+        raise CannotCompose(f"auxiliary/{name}: holds a text of several lines, which indenting would change")
+    return text
+
+
+def _refuse_names_used_twice(identifier: str, parts: list[_Part]) -> None:
+    owner: dict[str, Path] = {}
+    for part in parts:
+        for name in part.names:
+            if name in owner:
+                raise CannotCompose(f"{identifier}: {part.path} and {owner[name]} both define {name}")
+            owner[name] = part.path
+
+
+def _verdict_script() -> str:
+    """Only verdict_step: the third step needs nothing of the driver."""
+    source = (ROOT / "sharr" / "runtime" / "runbook_apply.py").read_text()
+    node = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "verdict_step")
+    lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
+    return "from typing import Any\n\n\n" + "\n".join(lines) + "\n"
+
+
+def _step(
+    name: str, handler: str, script: str, payload: dict[str, Any], outputs: list[str], **flow: Any
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "action": "aws:executeScript",
+        "timeoutSeconds": SCRIPT_SECONDS,
+        "onFailure": "Abort",
+        "inputs": {"Runtime": "python3.11", "Handler": handler, "InputPayload": payload, "Script": script},
+        "outputs": [{"Name": o, "Selector": f"$.Payload.{o}", "Type": "String"} for o in outputs],
+        **flow,
+    }
