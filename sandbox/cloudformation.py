@@ -135,16 +135,16 @@ class Place:
         where = self.region if region is None else region
         return f"arn:{self.partition}:{service}:{where}:{self.account}:{resource}"
 
-    def physical_name(self, longest: int, *, lower: bool = False) -> str:
+    def physical_name(self, longest: int) -> str:
         """
         Return a name as CloudFormation makes it up: stack, logical id, twelve characters; the same for the same stack.
 
         Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
         """
-        return physical_name(self.stack, self.logical_id, longest, lower=lower)
+        return physical_name(self.stack, self.logical_id, longest)
 
 
-def physical_name(stack: StackRecord, logical_id: str, longest: int, *, lower: bool = False) -> str:
+def physical_name(stack: StackRecord, logical_id: str, longest: int) -> str:
     """See Place.physical_name()."""
     seed = f"{stack.id}/{logical_id}"
     digest = hashlib.sha256(seed.encode()).digest()
@@ -155,8 +155,7 @@ def physical_name(stack: StackRecord, logical_id: str, longest: int, *, lower: b
     if len(head) > room:
         kept = max(1, (room - 1) // 2)
         head = f"{stack.name[:kept]}-{logical_id[: room - 1 - min(kept, len(stack.name))]}"
-    name = f"{head}-{random}"
-    return name.lower() if lower else name
+    return f"{head}-{random}"
 
 
 def partition_of(region: str) -> str:
@@ -383,7 +382,7 @@ def creation_order(template: Mapping[str, Any]) -> list[str]:
     return list(order)
 
 
-# -------------------------------------------------------------------------------------------------------- parameters
+# --------------------------------------------------------------------------------------------------------- parameters
 def resolve_parameters(
     template: Mapping[str, Any], given: Mapping[str, str], read_ssm: Callable[[str], str]
 ) -> dict[str, Any]:
@@ -487,7 +486,7 @@ class Resolver:
             return value
         if len(value) == 1:
             ((key, inner),) = value.items()
-            if key in _INTRINSICS:
+            if key in _INTRINSICS and (key != "Condition" or isinstance(inner, str)):
                 return _INTRINSICS[key](self, inner)
             if key.startswith("Fn::"):
                 raise TemplateError(f"{key} is not known to the sandbox")
@@ -523,6 +522,8 @@ class Resolver:
     def ref(self, name: Any) -> Any:
         """Return what Ref gives: a parameter's value, a pseudo parameter, a resource's physical id."""
         stack = self.stack
+        if not isinstance(name, str):
+            raise TemplateError(f"Ref needs a name, not {name!r}")
         partition = partition_of(stack.region)
         pseudo = {
             "AWS::AccountId": stack.account,
@@ -683,13 +684,14 @@ _INTRINSICS: dict[str, Callable[[Resolver, Any], Any]] = {
 }
 
 
-# -------------------------------------------------------------------------------------------------------------- engine
+# ------------------------------------------------------------------------------------------------------------- engine
 @dataclass(slots=True)
 class Engine:
     """All stacks of the organization."""
 
     world: Sandbox
     stacks: dict[tuple[str, str, str], StackRecord] = field(default_factory=dict)
+    _assets: dict[str, bytes] = field(default_factory=dict)
 
     def create(
         self,
@@ -734,12 +736,18 @@ class Engine:
         region: str,
         given: Mapping[str, str],
         read_asset: ReadAsset,
+        *,
+        keeps_parameters: bool = True,
     ) -> Deployed:
-        """Update a stack. Parameters that are not given keep their values. Raises as create() does, and StackNotFound."""
+        """
+        Update a stack; parameters that are not given keep their values, or get their defaults again.
+
+        Raises as create() does, and StackNotFound.
+        """
         stack = self.find(name, account, region)
         template = read_template(text)
         declared = template.get("Parameters", {})
-        kept = {key: value for key, value in stack.parameters.items() if key in declared}
+        kept = {key: value for key, value in stack.parameters.items() if key in declared and keeps_parameters}
         before = (stack.template, stack.parameters, dict(stack.outputs), dict(stack.exports), set(stack.imports))
         stack.template, stack.parameters = template, {**kept, **given}
         stack.imports = set()
@@ -776,6 +784,19 @@ class Engine:
                 change.remove(resource)
             del stack.resources[resource.logical_id]
         del self.stacks[(account, region, stack.name)]
+
+    def remembering(self, read_asset: ReadAsset) -> ReadAsset:
+        """Return *read_asset* that also knows what was read before: a rollback needs the files of the old assembly."""
+
+        def read(object_key: str) -> bytes:
+            try:
+                self._assets[object_key] = read_asset(object_key)
+            except AssetNotFound:
+                if object_key not in self._assets:
+                    raise
+            return self._assets[object_key]
+
+        return read
 
     def find(self, name: str, account: str, region: str) -> StackRecord:
         """Return a stack by its name or ARN. Raises StackNotFound."""
@@ -946,7 +967,8 @@ class _Change:
             handler.update(self._place(before.logical_id), changed, before.properties)
 
     def _place(self, logical_id: str) -> Place:
-        return Place(self.engine.world, self.engine, self.stack, logical_id, self.read_asset)
+        read_asset = self.engine.remembering(self.read_asset)
+        return Place(self.engine.world, self.engine, self.stack, logical_id, read_asset)
 
 
 class _as_deploy_error:  # noqa: N801 - reads as a statement
@@ -959,6 +981,14 @@ class _as_deploy_error:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        known = (ClientError, BotoCoreError, ResourceFailed, TemplateError, StackNotFound, AssetNotFound, NotImplementedError)
+        known = (
+            ClientError,
+            BotoCoreError,
+            ResourceFailed,
+            TemplateError,
+            StackNotFound,
+            AssetNotFound,
+            NotImplementedError,
+        )
         if isinstance(error, known) and not isinstance(error, DeployError):
             raise DeployError(self._stack, self._resource, f"{type(error).__name__}: {error}") from error

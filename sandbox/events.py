@@ -40,7 +40,7 @@ class InvalidPattern(ValueError):
     """EventBridge would refuse this event pattern; the text says why."""
 
 
-# ---------------------------------------------------------------------------------------------------- event patterns
+# ----------------------------------------------------------------------------------------------------- event patterns
 @dataclass(frozen=True, slots=True)
 class _Leaf:
     """One field of a pattern: any of *tests* must take the value; *absent* lets the field be missing."""
@@ -326,7 +326,7 @@ _OPERATORS: dict[str, Callable[[str, Any], Test]] = {
 }
 
 
-# --------------------------------------------------------------------------------------------------------- schedules
+# ---------------------------------------------------------------------------------------------------------- schedules
 class InvalidSchedule(ValueError):
     """EventBridge would refuse this schedule expression."""
 
@@ -439,7 +439,7 @@ def _nearest_weekday(year: int, month: int, day: int) -> int:
     return day
 
 
-# ------------------------------------------------------------------------------------------------------------ router
+# ------------------------------------------------------------------------------------------------------------- router
 class DeliveryFailed(Exception):
     """A target did not take an event; *code* is the ERROR_CODE that EventBridge writes on the dead letter."""
 
@@ -609,7 +609,7 @@ class Router:
         self._pending.append(Routed(backend.account_id, backend.region_name, bus, event))
         return {"EventId": event["id"]}
 
-    # ------------------------------------------------------------------------------------------------------- routing
+    # -------------------------------------------------------------------------------------------------------- routing
     def route(self) -> int:
         """Take every waiting event through the rules of its bus; return how many there were."""
         count = 0
@@ -770,7 +770,7 @@ class Router:
         else:
             self.world.record("dead letter", routed.id, rule.arn, arn, message_id=message_id, error=error.code)
 
-    # ----------------------------------------------------------------------------------------------------- schedules
+    # ------------------------------------------------------------------------------------------------------ schedules
     def notice_schedules(self) -> None:
         """Start the schedules of rules that are new, changed or enabled again; forget those that are gone."""
         there = {rule.arn: str(rule.scheduled_expression) for rule in self._scheduled_rules()}

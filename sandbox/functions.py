@@ -300,7 +300,7 @@ class Functions:
         """Drop all warm execution environments: the next invocation of each function imports its modules anew."""
         self._instances.clear()
 
-    # -------------------------------------------------------------------------------------------------------- facts
+    # ---------------------------------------------------------------------------------------------------------- facts
     @staticmethod
     def find(function_arn: str) -> LambdaFunction:
         """Return moto's function. Raises ClientError (ResourceNotFoundException)."""
@@ -332,7 +332,7 @@ class Functions:
             "lambda.amazonaws.com", function.role, function.function_name, context
         )
 
-    # --------------------------------------------------------------------------------------------------- invocations
+    # ---------------------------------------------------------------------------------------------------- invocations
     def invoke(self, function_arn: str, event: Any) -> Invocation:
         """
         Run a function and return its invocation; an error of the function is in it.
@@ -459,7 +459,7 @@ class Functions:
             return json.dumps(invocation.error).encode()
         return json.dumps(invocation.payload).encode()
 
-    # ------------------------------------------------------------------------------------------------------- running
+    # -------------------------------------------------------------------------------------------------------- running
     def _instance(self, function: LambdaFunction) -> tuple[_Instance, bool]:
         """Return the warm environment of the function, or a new one where code or configuration changed."""
         version = json.dumps(

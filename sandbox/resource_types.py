@@ -204,7 +204,7 @@ def unless_gone(*codes: str) -> Iterator[None]:
             raise
 
 
-# ----------------------------------------------------------------------------------------------------------------- SQS
+# ---------------------------------------------------------------------------------------------------------------- SQS
 _NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 _QUEUE_DEFAULTS = {
     "DelaySeconds": "0",
@@ -223,7 +223,8 @@ _QUEUE_DEFAULTS = {
 class Queue(ResourceType):
     name = "AWS::SQS::Queue"
     known = names(
-        "QueueName DelaySeconds MaximumMessageSize MessageRetentionPeriod ReceiveMessageWaitTimeSeconds VisibilityTimeout "
+        "QueueName DelaySeconds MaximumMessageSize MessageRetentionPeriod "
+        "ReceiveMessageWaitTimeSeconds VisibilityTimeout "
         "RedrivePolicy RedriveAllowPolicy KmsMasterKeyId KmsDataKeyReusePeriodSeconds SqsManagedSseEnabled FifoQueue "
         "ContentBasedDeduplication DeduplicationScope FifoThroughputLimit Tags"
     )
@@ -290,11 +291,12 @@ class QueuePolicy(ResourceType):
                 call(place, "sqs", "set_queue_attributes", QueueUrl=url, Attributes={"Policy": ""})
 
 
-# ----------------------------------------------------------------------------------------------------------------- SNS
+# ---------------------------------------------------------------------------------------------------------------- SNS
 class Topic(ResourceType):
     name = "AWS::SNS::Topic"
     known = names(
-        "TopicName DisplayName KmsMasterKeyId FifoTopic ContentBasedDeduplication SignatureVersion TracingConfig Subscription Tags"
+        "TopicName DisplayName KmsMasterKeyId FifoTopic ContentBasedDeduplication SignatureVersion TracingConfig "
+        "Subscription Tags"
     )
     fixed = names("TopicName FifoTopic")
 
@@ -414,7 +416,7 @@ class TopicPolicy(ResourceType):
                 self._set(place, arn, json.dumps({"Version": "2008-10-17", "Statement": [statement]}))
 
 
-# ----------------------------------------------------------------------------------------------------------------- KMS
+# ---------------------------------------------------------------------------------------------------------------- KMS
 class Key(ResourceType):
     name = "AWS::KMS::Key"
     known = names(
@@ -480,7 +482,7 @@ class Alias(ResourceType):
             call(place, "kms", "delete_alias", AliasName=resource.physical_id)
 
 
-# ------------------------------------------------------------------------------------------------------------ DynamoDB
+# ----------------------------------------------------------------------------------------------------------- DynamoDB
 class Table(ResourceType):
     name = "AWS::DynamoDB::Table"
     known = names(
@@ -581,14 +583,15 @@ class Table(ResourceType):
             call(place, "dynamodb", "delete_table", TableName=resource.physical_id)
 
 
-# -------------------------------------------------------------------------------------------------------------- Lambda
+# ------------------------------------------------------------------------------------------------------------- Lambda
 _ENVIRONMENT_LIMIT = 4096  # bytes; https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 
 
 class Function(ResourceType):
     name = "AWS::Lambda::Function"
     known = names(
-        "FunctionName Code Handler Runtime Role Timeout MemorySize Environment Description Architectures EphemeralStorage "
+        "FunctionName Code Handler Runtime Role Timeout MemorySize Environment Description "
+        "Architectures EphemeralStorage "
         "ReservedConcurrentExecutions LoggingConfig DeadLetterConfig TracingConfig KmsKeyArn Layers RecursiveLoop Tags"
     )
     needed = names("Code Role Handler Runtime")
@@ -714,7 +717,8 @@ class Permission(ResourceType):
 class EventSourceMapping(ResourceType):
     name = "AWS::Lambda::EventSourceMapping"
     known = names(
-        "EventSourceArn FunctionName BatchSize Enabled MaximumBatchingWindowInSeconds FunctionResponseTypes ScalingConfig Tags"
+        "EventSourceArn FunctionName BatchSize Enabled MaximumBatchingWindowInSeconds FunctionResponseTypes "
+        "ScalingConfig Tags"
     )
     needed = names("EventSourceArn FunctionName")
     fixed = names("EventSourceArn Tags")
@@ -786,7 +790,7 @@ class EventInvokeConfig(ResourceType):
             call(place, "lambda", "delete_function_event_invoke_config", FunctionName=name)
 
 
-# --------------------------------------------------------------------------------------------------------- EventBridge
+# -------------------------------------------------------------------------------------------------------- EventBridge
 _TARGET = names("Arn Id RoleArn Input DeadLetterConfig RetryPolicy")
 
 
@@ -922,7 +926,7 @@ class EventBusPolicy(ResourceType):
             bus.remove_statement(sid)
 
 
-# ----------------------------------------------------------------------------------------------------------------- IAM
+# ---------------------------------------------------------------------------------------------------------------- IAM
 # Characters without white space. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 _TRUST_LIMIT, _INLINE_LIMIT, _MANAGED_LIMIT = 2048, 10_240, 6_144
 
@@ -939,7 +943,8 @@ def policy(value: Any, where: str, limit: int) -> str:
 class Role(ResourceType):
     name = "AWS::IAM::Role"
     known = names(
-        "RoleName AssumeRolePolicyDocument Path Description MaxSessionDuration Policies ManagedPolicyArns PermissionsBoundary Tags"
+        "RoleName AssumeRolePolicyDocument Path Description MaxSessionDuration Policies ManagedPolicyArns "
+        "PermissionsBoundary Tags"
     )
     needed = names("AssumeRolePolicyDocument")
     fixed = names("RoleName Path")
@@ -1104,7 +1109,7 @@ class ManagedPolicy(ResourceType):
                 call(place, "iam", "delete_policy_version", PolicyArn=arn, VersionId=version["VersionId"])
 
 
-# ----------------------------------------------------------------------------------------------------------------- SSM
+# ---------------------------------------------------------------------------------------------------------------- SSM
 _DOCUMENT_LIMIT = 65_536  # bytes; https://docs.aws.amazon.com/general/latest/gr/ssm.html
 
 
@@ -1317,7 +1322,8 @@ class Alarm(ResourceType):
     name = "AWS::CloudWatch::Alarm"
     known = names(
         "AlarmName AlarmDescription ActionsEnabled OKActions AlarmActions InsufficientDataActions MetricName Namespace "
-        "Statistic ExtendedStatistic Dimensions Period Unit EvaluationPeriods DatapointsToAlarm Threshold ComparisonOperator "
+        "Statistic ExtendedStatistic Dimensions Period Unit EvaluationPeriods DatapointsToAlarm "
+        "Threshold ComparisonOperator "
         "TreatMissingData EvaluateLowSampleCountPercentile Metrics ThresholdMetricId Tags"
     )
     needed = names("ComparisonOperator EvaluationPeriods")
@@ -1339,7 +1345,8 @@ class Alarm(ResourceType):
 class CompositeAlarm(KeptBeside):
     name = "AWS::CloudWatch::CompositeAlarm"
     known = names(
-        "AlarmName AlarmRule AlarmDescription ActionsEnabled OKActions AlarmActions InsufficientDataActions ActionsSuppressor "
+        "AlarmName AlarmRule AlarmDescription ActionsEnabled OKActions AlarmActions "
+        "InsufficientDataActions ActionsSuppressor "
         "ActionsSuppressorExtensionPeriod ActionsSuppressorWaitPeriod Tags"
     )
     needed = names("AlarmRule")
@@ -1381,7 +1388,7 @@ class Dashboard(ResourceType):
         call(place, "cloudwatch", "delete_dashboards", DashboardNames=[resource.physical_id])
 
 
-# ------------------------------------------------------------------------------------------------------ CloudFormation
+# ----------------------------------------------------------------------------------------------------- CloudFormation
 class NestedStack(ResourceType):
     name = "AWS::CloudFormation::Stack"
     known = names("TemplateURL Parameters Tags TimeoutInMinutes")
@@ -1408,6 +1415,7 @@ class NestedStack(ResourceType):
             place.region,
             self._parameters(properties),
             place.read_asset,
+            keeps_parameters=False,
         )
         return made.stack_id, self._attributes(made.outputs)
 

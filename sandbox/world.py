@@ -12,7 +12,6 @@ There is one moto in a process, so there is one world at a time.
 
 from __future__ import annotations
 
-import gc
 import heapq
 import itertools
 import threading
@@ -38,8 +37,10 @@ from sandbox.cloudformation import Deployed, Engine
 from sandbox.events import Router
 from sandbox.functions import Functions
 from sandbox.organization import Organization
-from sandbox.ports import Clock, Credentials, Identity
+from sandbox.ports import Call, Clock, Credentials, Identity
 from sandbox.queues import Queues
+
+_NOT_KNOWN = ("UnknownOperation", "UnknownPolicyElement", "NotImplementedError")
 
 
 class NeverIdle(RuntimeError):
@@ -51,9 +52,10 @@ class Hop:
     """
     One step of something through the organization.
 
-    *kind* is "event to rule", "rule to target", "queue to function", "invoke", "schedule", "dead letter", "dropped", "log"
-    or "delete from queue". *id* is the event's id up to a queue, the message's from there on; *message_id* and
-    *request_id* are what the step gave it. *source* and *destination* are ARNs. *error* says what went wrong.
+    *kind* is "event to rule", "rule to target", "topic to queue", "queue to function", "invoke", "schedule",
+    "dead letter", "dropped", "log" or "delete from queue". *id* is the event's id up to a queue, the message's from
+    there on; *message_id* and *request_id* are what the step gave it. *source* and *destination* are ARNs. *error*
+    says what went wrong.
     """
 
     at: datetime
@@ -129,7 +131,7 @@ class Sandbox:
         yield self.router.installed()
         yield additions.installed(self)
 
-    # ------------------------------------------------------------------------------------------------------ ports.World
+    # ----------------------------------------------------------------------------------------------------- ports.World
     def emit(
         self,
         account: str,
@@ -148,7 +150,7 @@ class Sandbox:
         due = self.clock.now() + timedelta(seconds=seconds)
         heapq.heappush(self._jobs, _Job(due, next(self._numbers), do))
 
-    # ------------------------------------------------------------------------------------------------- for its own parts
+    # ----------------------------------------------------------------------------------------------- for its own parts
     def client_with(self, credentials: Credentials, service: str, region: str) -> Any:
         """Return a client that calls with *credentials*; data models are read once for the whole world."""
         return self._botocore.create_client(
@@ -177,7 +179,7 @@ class Sandbox:
             self.troubles.append(hop)
 
     def trouble(self, kind: str, id: str | None, source: str | None, destination: str | None, *, error: str) -> None:
-        """Append a failed hop to the log of deliveries and to the troubles."""
+        """Append a hop that failed to the log of deliveries and to the troubles."""
         self.record(kind, id, source, destination, error=error)
         self.troubles.append(self.deliveries[-1])
 
@@ -206,7 +208,7 @@ class Sandbox:
         every = itertools.chain(targets, functions, destinations)
         return {arn for arn in every if arn and arn.split(":")[2] == "sqs"}
 
-    # ------------------------------------------------------------------------------------------------------- deployment
+    # ------------------------------------------------------------------------------------------------------ deployment
     def deploy(
         self,
         assembly: Path,
@@ -252,7 +254,7 @@ class Sandbox:
         with self._lock:
             self.cloudformation.delete(stack, account, region)
 
-    # ---------------------------------------------------------------------------------------------------------- running
+    # --------------------------------------------------------------------------------------------------------- running
     def run(self, max_rounds: int = 10_000) -> int:
         """
         Route events, deliver messages and do due jobs until nothing is left to do now; return how many rounds it took.
@@ -264,10 +266,9 @@ class Sandbox:
                 return 0
             self._running = True
             try:
-                with self._without_garbage_collection():
-                    for rounds in range(max_rounds):
-                        if not self._round():
-                            return rounds
+                for rounds in range(max_rounds):
+                    if not self._round():
+                        return rounds
             finally:
                 self._running = False
             raise NeverIdle(f"still busy after {max_rounds} rounds; last: {self.deliveries[-3:]}")
@@ -290,7 +291,8 @@ class Sandbox:
         """
         Turn the clock by *seconds*, and have happen on the way, in order, what is due on the way.
 
-        That is: schedules, later() jobs, messages whose delay or visibility time-out ends. What is due now is done first.
+        That is: schedules, later() jobs, messages whose delay or visibility time-out ends. What is due now is done
+        first; so advance(0) catches up with a clock that ran on by itself.
         """
         with self._lock:
             end = self.clock.now() + timedelta(seconds=seconds)
@@ -311,19 +313,7 @@ class Sandbox:
     def _fire(self) -> None:
         self.router.fire_schedules()
 
-    @contextmanager
-    def _without_garbage_collection(self) -> Iterator[None]:
-        """Within: no garbage collection, if there was one. Measured on 100 findings: a quarter of the time."""
-        if not gc.isenabled():
-            yield
-            return
-        gc.disable()
-        try:
-            yield
-        finally:
-            gc.enable()
-
-    # ------------------------------------------------------------------------------------------------------------ looking
+    # --------------------------------------------------------------------------------------------------------- looking
     def hops_of(self, event_id: str) -> list[Hop]:
         """Return the way of one event: to rules, targets, functions and dead letters, in order of time."""
         ids = {event_id}
@@ -334,19 +324,23 @@ class Sandbox:
                 ids |= {other for other in (hop.message_id, hop.request_id) if other}
         return found
 
+    def not_known(self) -> list[Call]:
+        """Return the calls that failed because the sandbox lacks them, not because AWS would refuse them."""
+        return [call for call in self.identity.calls if call.error in _NOT_KNOWN]
+
     def dead_letters(self) -> dict[str, list[dict[str, Any]]]:
         """Return the messages in each dead-letter queue by its ARN; see Queues.contents()."""
         return self.queues.dead_letters()
 
-    # ------------------------------------------------------------------------------------------------------------ serving
+    # --------------------------------------------------------------------------------------------------------- serving
     @contextmanager
     def serve(self, port: int = 0) -> Iterator[str]:
         """
         Within: the organization answers at the URL given, on 127.0.0.1 only, to AWS CLI, SDKs and scanners.
 
         Callers are administrators of the account that their access key belongs to: of a role's session, of a user, else
-        of the admin account. What a request causes has happened when it is answered: run() is part of it. *port* 0
-        takes a free one.
+        of the admin account. What a request causes has happened when it is answered: advance(0) is part of it. *port*
+        0 takes a free one.
         """
         server = make_server("127.0.0.1", port, _Endpoint(self), threaded=True, request_handler=_QuietHandler)
         thread = threading.Thread(target=server.serve_forever, daemon=True, name="sandbox-endpoint")
@@ -389,5 +383,5 @@ class _Endpoint:
             return [b"moto's own controls are not open here: they would pull the world from under its parts"]
         with self._world.exclusive():
             answer = list(self._moto(environ, start_response))
-            self._world.run()
+            self._world.advance(0)
         return answer

@@ -1,4 +1,4 @@
-"""Sessions of the roles in member accounts: each for one attempt and one resource, with the rights that its plan needs."""
+"""Sessions of the roles in member accounts: one attempt, one resource, no more rights than its plan needs."""
 
 from __future__ import annotations
 

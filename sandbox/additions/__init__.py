@@ -9,6 +9,7 @@ from sandbox.additions import (
     cloudtrail,
     ec2,
     iam,
+    iam_login_profile,
     kms,
     lambda_,
     organizations,
@@ -20,7 +21,7 @@ from sandbox.additions import (
 from sandbox.additions.wire import Patches
 from sandbox.ports import World
 
-_PARTS = (securityhub, ssm_automation, organizations, rds, cloudtrail, ec2, s3, iam, kms, lambda_)
+_PARTS = (securityhub, ssm_automation, organizations, rds, cloudtrail, ec2, s3, iam, iam_login_profile, kms, lambda_)
 _installed: list[Patches] = []
 
 

@@ -69,7 +69,7 @@ class _FlowLogs:
             return {"ClientToken": token, "FlowLogIds": [], "Unsuccessful": errors}
         known = set(backend.flow_logs)
         proceed()
-        made = [flow_log for id_, flow_log in backend.flow_logs.items() if id_ not in known]
+        made: list[Any] = [flow_log for id_, flow_log in backend.flow_logs.items() if id_ not in known]
         for flow_log in made:
             flow_log.born = self.world.clock.now()
             flow_log.deliver_logs_status = flow_log.deliver_logs_error_message = None
@@ -120,7 +120,7 @@ def _revoke(request: Request, *, egress: bool) -> dict[str, Any]:
     if asked.get("DryRun"):
         raise Refused("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
     backend = ec2_backends[request.account][request.region]
-    name = asked.get("GroupId") or asked.get("GroupName")
+    name = asked.get("GroupId") or asked.get("GroupName") or ""
     group = backend.get_security_group_by_name_or_id(name, None)
     if group is None:
         raise Refused("InvalidGroup.NotFound", f"The security group '{name}' does not exist")
@@ -259,10 +259,9 @@ def _describe_snapshots(request: Request) -> dict[str, Any]:
     backend = ec2_backends[request.account][request.region]
     filters = {one["Name"]: one["Values"] for one in asked.get("Filters") or []}
     found = backend.describe_snapshots(asked.get("SnapshotIds") or None, filters)
-    # moto's own snapshots, those of its images, are Amazon's: it says that they are the account's
     owners = [request.account if owner == "self" else owner for owner in asked.get("OwnerIds") or []]
     if owners:
-        found = [snapshot for snapshot in found if _owner(snapshot) in owners]
+        found = [s for s in found if s.owner_id in owners or ("amazon" in owners and s.from_ami)]
     restorers = [request.account if one == "self" else one for one in asked.get("RestorableByUserIds") or []]
     if restorers:
         found = [snapshot for snapshot in found if _is_restorable(snapshot, restorers)]
@@ -276,13 +275,9 @@ def _describe_snapshots(request: Request) -> dict[str, Any]:
     return {"Snapshots": [item["snapshot"] for item in items], "NextToken": token}
 
 
-def _owner(snapshot: Any) -> str:
-    return "amazon" if snapshot.from_ami else str(snapshot.owner_id)
-
-
 def _is_restorable(snapshot: Any, who: list[str]) -> bool:
     groups, users = snapshot.create_volume_permission_groups, snapshot.create_volume_permission_userids
-    return bool(("all" in who and "all" in groups) or set(who) & users or _owner(snapshot) in who)
+    return bool(("all" in who and "all" in groups) or set(who) & users or snapshot.owner_id in who)
 
 
 def _modify_snapshot_attribute(request: Request, proceed: Callable[[], Any]) -> Any:
@@ -322,6 +317,6 @@ def _prefix_list_entries(request: Request) -> dict[str, Any]:
     if prefix_list is None:
         raise Refused("InvalidPrefixListID.NotFound", f"The prefix list ID '{asked['PrefixListId']}' does not exist")
     versions = prefix_list.entries
-    version = asked.get("TargetVersion") or max(versions, default=None)
+    version = asked.get("TargetVersion") or max(versions, default=0)
     entries, token = page(list(versions.get(version) or []), asked, most=100, invalid="InvalidParameterValue")
     return {"Entries": entries, "NextToken": token}

@@ -87,14 +87,15 @@ def _policy(request: Request) -> tuple[Any, str]:
     if found is None:
         raise Refused("InvalidParameterValueException", f"FunctionName {name!r} is not valid")
     qualifier = asked.get("Qualifier") or found[2]
-    function = lambda_backends[request.account][request.region]._lambdas._functions.get(found[1])
+    functions = lambda_backends[request.account][request.region]._lambdas
+    function = functions._functions.get(found[1])
     if function is None or function["latest"] is None:
         raise Refused("ResourceNotFoundException", f"Function not found: {name}")
     latest = function["latest"]
     if qualifier in (None, "$LATEST"):
         return latest.policy, latest.function_arn
-    versions = {str(version.version) for version in function["versions"]} | set(function["alias"])
-    if qualifier not in versions:
+    versions = {str(version.version) for version in function["versions"]}
+    if qualifier not in versions | {alias.name for alias in functions.list_aliases(found[1])}:
         raise Refused("ResourceNotFoundException", f"Function not found: {latest.function_arn}:{qualifier}")
     return latest.policy, f"{latest.function_arn}:{qualifier}"
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox.assets import AssetNotFound
 from sandbox.cloudformation import (
     Deployed,
     DeployError,
@@ -248,7 +249,9 @@ def test_a_rule_of_the_template_is_checked(world: Sandbox) -> None:
     rules = {
         "OnlyProd": {
             "RuleCondition": {"Fn::Equals": [{"Ref": "Env"}, "prod"]},
-            "Assertions": [{"Assert": {"Fn::Contains": [["big"], {"Ref": "Size"}]}, "AssertDescription": "big in prod"}],
+            "Assertions": [
+                {"Assert": {"Fn::Contains": [["big"], {"Ref": "Size"}]}, "AssertDescription": "big in prod"}
+            ],
         }
     }
     parameters = {"Env": {"Type": "String"}, "Size": {"Type": "String"}}
@@ -358,9 +361,7 @@ def test_numbers_and_booleans_in_an_event_pattern_become_texts(world: Sandbox) -
 
 TRUST = {
     "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 FUNCTION_ROLE = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}}
 
@@ -436,7 +437,7 @@ def test_a_custom_resource_is_made_replaced_and_deleted(world: Sandbox, library:
 
 
 def test_a_custom_resource_that_fails_is_deleted_and_rolls_back(world: Sandbox) -> None:
-    with pytest.raises(DeployError, match="custom-failing/C: .*as asked"):
+    with pytest.raises(DeployError, match=r"custom-failing/C: .*as asked"):
         create(world, "custom-failing", custom(ANSWERS["urllib3"] + ANSWER, Name="a", Fail="true"))
 
     assert requests(world, "custom-failing") == ["Create None a", "Delete id-a a"]
@@ -520,7 +521,9 @@ EVERYTHING: dict[str, Any] = {
         "Properties": {
             "LogGroupName": {"Ref": "Group"},
             "FilterPattern": "ERROR",
-            "MetricTransformations": [{"MetricName": "m", "MetricNamespace": "n", "MetricValue": "1", "DefaultValue": 0}],
+            "MetricTransformations": [
+                {"MetricName": "m", "MetricNamespace": "n", "MetricValue": "1", "DefaultValue": 0}
+            ],
         },
     },
     "Query": {
@@ -778,3 +781,36 @@ def test_a_list_as_a_nested_stacks_parameter_is_refused(world: Sandbox) -> None:
 
     with pytest.raises(DeployError, match="P is a list: join it"):
         world.cloudformation.create("lists", template, ADMIN, HOME, {}, lambda key: b"{}")
+
+
+def test_an_update_that_fails_puts_a_nested_stack_and_code_back_from_the_old_assembly(world: Sandbox) -> None:
+    """What the rollback needs is in the old assembly only, and that may be gone."""
+
+    def nested(visibility: int) -> bytes:
+        return json.dumps({"Resources": {"Q": {**QUEUE, "Properties": {"VisibilityTimeout": visibility}}}}).encode()
+
+    def outer(key: str, **more: Any) -> str:
+        url = f"https://s3.us-east-1.amazonaws.com/assets/{key}"
+        inner = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
+        return json.dumps({"Resources": {"Inner": inner, **more}})
+
+    def reader(files: dict[str, bytes]) -> Any:
+        def read(key: str) -> bytes:
+            if key not in files:
+                raise AssetNotFound(key)
+            return files[key]
+
+        return read
+
+    create(world, "blocker", {"Q": named("blocked-name")})
+    world.cloudformation.create("outer", outer("old.json"), ADMIN, HOME, {}, reader({"old.json": nested(40)}))
+    bad = {**named("blocked-name"), "DependsOn": "Inner"}
+
+    new = reader({"new.json": nested(50)})
+    with pytest.raises(DeployError, match="blocked-name already exists"):
+        world.cloudformation.update("outer", outer("new.json", Bad=bad), ADMIN, HOME, {}, new)
+
+    (inner,) = (stack for key, stack in world.cloudformation.stacks.items() if key[2].startswith("outer-Inner"))
+    url = inner.resources["Q"].physical_id
+    attributes = world.identity.client("sqs", ADMIN, HOME).get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    assert attributes["Attributes"]["VisibilityTimeout"] == "40"

@@ -186,7 +186,8 @@ def test_a_schedule_fires_next(expression: str, expected: datetime | None) -> No
 
 
 @pytest.mark.parametrize(
-    "expression", ["rate(1 minutes)", "rate(5 minute)", "rate(0 hours)", "cron(* * * * * *)", "cron(61 * * * ? *)", "at(x)"]
+    "expression",
+    ["rate(1 minutes)", "rate(5 minute)", "rate(0 hours)", "cron(* * * * * *)", "cron(61 * * * ? *)", "at(x)"],
 )
 def test_a_bad_schedule_is_refused(expression: str) -> None:
     with pytest.raises(InvalidSchedule):
@@ -217,7 +218,9 @@ def queue(world: Sandbox, name: str, *, account: str = ADMIN, rule_arn: str | No
     return arn
 
 
-def rule(world: Sandbox, targets: list[dict[str, Any]], *, account: str = ADMIN, name: str = "r", **settings: Any) -> str:
+def rule(
+    world: Sandbox, targets: list[dict[str, Any]], *, account: str = ADMIN, name: str = "r", **settings: Any
+) -> str:
     events = world.identity.client("events", account, HOME)
     settings = settings or {"EventPattern": json.dumps({"source": ["my.app", "aws.securityhub"]})}
     arn = events.put_rule(Name=name, **settings)["RuleArn"]
@@ -274,7 +277,7 @@ def test_a_bad_entry_fails_alone(world: Sandbox, entry: dict[str, Any], code: st
 
 
 def test_a_rule_with_a_bad_pattern_is_refused(world: Sandbox) -> None:
-    with pytest.raises(ClientError, match="InvalidEventPatternException.*unrecognized match type"):
+    with pytest.raises(ClientError, match=r"InvalidEventPatternException.*unrecognized match type"):
         rule(world, [], EventPattern='{"source": [{"contains": "x"}]}')
 
 
@@ -378,7 +381,9 @@ def test_an_event_that_may_not_cross_stays(
 def test_a_schedule_fires_as_often_as_the_clock_says(world: Sandbox) -> None:
     arn = f"arn:aws:events:{HOME}:{ADMIN}:rule/every"
     target = queue(world, "q", rule_arn=arn)
-    rule(world, [{"Id": "q", "Arn": target, "Input": '{"due": true}'}], name="every", ScheduleExpression="rate(1 minute)")
+    rule(
+        world, [{"Id": "q", "Arn": target, "Input": '{"due": true}'}], name="every", ScheduleExpression="rate(1 minute)"
+    )
     world.run()
 
     world.advance(59)

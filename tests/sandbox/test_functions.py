@@ -16,7 +16,11 @@ from sandbox.functions import Invocation
 from sandbox.world import Sandbox
 
 ADMIN, HOME = "111111111111", "us-east-1"
-LOGS = {"Effect": "Allow", "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"}
+LOGS = {
+    "Effect": "Allow",
+    "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+    "Resource": "*",
+}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +123,12 @@ def handler(event, context):
         ("Runtime.HandlerNotFound", "", "index.handler", "Handler 'handler' missing on module 'index'"),
         ("Runtime.UserCodeSyntaxError", "def", "index.handler", "Syntax error in module 'index'"),
         ("Runtime.MalformedHandlerName", "", "index", "Bad handler 'index'"),
-        ("Runtime.MarshalError", "def handler(e, c):\n    return {1, 2}", "index.handler", "Unable to marshal response"),
+        (
+            "Runtime.MarshalError",
+            "def handler(e, c):\n    return {1, 2}",
+            "index.handler",
+            "Unable to marshal response",
+        ),
         ("Runtime.ExitError", "def handler(e, c):\n    raise SystemExit(1)", "index.handler", "Runtime exited"),
     ],
 )
@@ -143,7 +152,14 @@ def test_an_errors_stack_starts_in_the_handler(world: Sandbox) -> None:
 
 
 def test_a_sleep_beyond_the_timeout_ends_the_function(world: Sandbox) -> None:
-    code = "import time\ndef handler(e, c):\n    try:\n        time.sleep(60)\n    except Exception:\n        return 'caught'"
+    code = """
+import time
+def handler(event, context):
+    try:
+        time.sleep(60)
+    except Exception:
+        return "caught"
+"""
     before = world.clock.now()
 
     result = run(world, "slow", code, Timeout=5)
@@ -195,7 +211,10 @@ def test_the_sdk_of_the_process_is_used_though_the_zip_ships_one(world: Sandbox)
 def test_the_process_keeps_its_own_modules(world: Sandbox) -> None:
     import sandbox.organization as own
 
-    files = {"index.py": "import sandbox\ndef handler(e, c):\n    return sandbox.NAME", "sandbox/__init__.py": "NAME = 'zip'"}
+    files = {
+        "index.py": "import sandbox\ndef handler(e, c):\n    return sandbox.NAME",
+        "sandbox/__init__.py": "NAME = 'zip'",
+    }
 
     assert run(world, "same-name", files).payload == "zip"
     import sandbox.organization as after

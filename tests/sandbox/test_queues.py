@@ -74,7 +74,9 @@ def connect(
     sqs, iam = (world.identity.client(service, ADMIN, HOME) for service in ("sqs", "iam"))
     sqs.create_queue(QueueName="dead")
     redrive = json.dumps({"deadLetterTargetArn": DEAD, "maxReceiveCount": receives})
-    url = sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "30", "RedrivePolicy": redrive})["QueueUrl"]
+    url = sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "30", "RedrivePolicy": redrive})[
+        "QueueUrl"
+    ]
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = iam.create_role(RoleName="worker", AssumeRolePolicyDocument=document)["Role"]["Arn"]

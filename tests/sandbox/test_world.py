@@ -194,7 +194,9 @@ HUNDRED: dict[str, Any] = {
                     "PolicyName": "p",
                     "PolicyDocument": {
                         "Version": "2012-10-17",
-                        "Statement": [{"Effect": "Allow", "Action": ["sqs:*", "dynamodb:*", "logs:*"], "Resource": "*"}],
+                        "Statement": [
+                            {"Effect": "Allow", "Action": ["sqs:*", "dynamodb:*", "logs:*"], "Resource": "*"}
+                        ],
                     },
                 }
             ],

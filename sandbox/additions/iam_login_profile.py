@@ -1,0 +1,45 @@
+"""IAM: a console password is as old as itself; moto gives it the age of its user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.iam.models import iam_backends
+from moto.iam.responses import IamResponse
+
+from sandbox.additions.wire import Patches, Request
+from sandbox.ports import World
+
+
+def install(world: World, patches: Patches) -> None:
+    """Make moto's IAM keep when a login profile was made, on *world*'s clock."""
+
+    def create(request: Request, proceed: Callable[[], Any]) -> Any:
+        answer = proceed()
+        set_password_created(request.account, request.parameters["UserName"], world.clock.now())
+        return answer
+
+    patches.around(IamResponse, "CreateLoginProfile", create)
+    patches.around(IamResponse, "GetLoginProfile", _get)
+
+
+def set_password_created(account: str, user: str, at: datetime) -> None:
+    """Make a user's console password as old as the test wants it."""
+    iam_backends[account]["global"].get_user(user).password_created = at.astimezone(UTC).replace(tzinfo=None)
+
+
+def _get(request: Request, proceed: Callable[[], Any]) -> Any:
+    """Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_LoginProfile.html"""
+    answer = proceed()
+    user = iam_backends[request.account]["global"].get_user(request.parameters["UserName"])
+    if not hasattr(user, "password_created"):
+        return answer
+    return {
+        "LoginProfile": {
+            "UserName": user.name,
+            "CreateDate": user.password_created,
+            "PasswordResetRequired": user.password_reset_required,
+        }
+    }

@@ -1,0 +1,506 @@
+"""
+Attempts, and the table that remembers them.
+
+Three kinds of items, all in one table with keys `pk` and `sk`:
+    finding#<hash of uid>    which attempt is the finding's current one, and since when it ended
+    resource#<lease key>     who holds the resource (holder, fence, until), holds after undos, repairs, last attempts
+    attempt#<id>             one attempt: what is known of the finding, the target, the journal, the outcome
+and `switch`, the stop switch. A *fence* is a new token with every lease; each later save must match it.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from sharr.finding import Finding, Trigger
+
+Outcome = Literal[
+    "REMEDIATED", "COMPLIANT", "PREVIEWED", "UNDONE", "SKIPPED", "FAILED", "PENDING", "WAITING", "HELD", "RETRY"
+]  # fmt: skip
+ENDED: tuple[Outcome, ...] = ("REMEDIATED", "COMPLIANT", "PREVIEWED", "UNDONE", "SKIPPED", "FAILED")
+
+NAMESPACE = uuid.UUID("b7e2a3c4-6f0d-5b1e-9a57-5ec0bf1d0001")
+SHARDS = 4
+LOOK_LEASE = timedelta(seconds=150)
+RUNBOOK_LEASE = timedelta(minutes=30)
+KEPT = timedelta(days=400)
+REPUBLISH_AFTER = timedelta(minutes=2)
+_FREE: Mapping[str, Any] = {"holder": "", "busy_until": ""}
+
+
+class Conflict(Exception):
+    """Another function was faster: read again."""
+
+
+class LeaseLost(Exception):
+    """The lease ran out and another attempt holds the resource: this one must not write any more."""
+
+
+class Stopped(Exception):
+    """The switch is off: nothing may be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of one remediation for one finding, and its record. Times are ISO 8601 in UTC."""
+
+    id: str
+    finding: Mapping[str, Any]
+    trigger: Trigger
+    request: str
+    playbook: str
+    remediation: str
+    control: str
+    lease_key: str
+    target: Mapping[str, Any]
+    created_at: str
+    event_at: str
+    code: str = ""
+    outcome: Outcome = "PENDING"
+    why: str = ""
+    to_do: str = ""
+    guard: str = ""
+    gone: bool = False
+    ended_at: str | None = None
+    due_at: str | None = None
+    tries: int = 0
+    looks: int = 0
+    place: str = "lambda"
+    execution: str | None = None
+    undo_of: str | None = None
+    published: str = ""
+    quiet: bool = False
+    journal: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the attempt has one of the outcomes that end it."""
+        return self.ended_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the table knows before a claim: the items of the finding and of the resource."""
+
+    finding: Mapping[str, Any]
+    resource: Mapping[str, Any]
+
+    def hold(self, remediation: str) -> Mapping[str, Any] | None:
+        """The hold after an undo, if there is one."""
+        found: Mapping[str, Any] | None = self.resource.get("holds", {}).get(remediation)
+        return found
+
+    def repairs(self, remediation: str) -> tuple[datetime, ...]:
+        """When the remediation repaired the resource."""
+        return tuple(datetime.fromisoformat(t) for t in self.resource.get("repairs", {}).get(remediation, ()))
+
+    def last(self, remediation: str) -> str | None:
+        """The last attempt of the remediation that wrote to the resource."""
+        found: str | None = self.resource.get("last", {}).get(remediation)
+        return found
+
+    def is_held_by_another(self, attempt_id: str, now: datetime) -> bool:
+        """Whether another attempt's lease is still good."""
+        holder = self.resource.get("holder")
+        return bool(holder) and holder != attempt_id and str(self.resource.get("until", "")) > stamp(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write to a resource: a fence that every save must match, and the resource's item as it was taken."""
+
+    fence: str
+    resource: Mapping[str, Any]
+
+
+def attempt_id(finding: Finding, trigger: Trigger, request: str) -> str:
+    """Return the attempt's id: the same for the same check (automatic) or the same press of a button (request)."""
+    of = finding.observed_at.isoformat() if trigger == "automatic" else request
+    return str(uuid.uuid5(NAMESPACE, f"{finding.uid}\n{trigger}\n{of}"))
+
+
+def stamp(at: datetime) -> str:
+    """Return a time as the table has it; texts of this form sort by time."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def wants_attempt(known: Known, this: str, trigger: Trigger, finding: Finding, request: str) -> bool:
+    """
+    Tell whether an event opens an attempt (or goes on with its own), as DESIGN's "write by write", 1 says.
+
+    No attempt yet: yes. Its own attempt, still open: yes. One that is open: no. One that ended: if the check is newer
+    than that end (automatic), or the request was not seen (buttons).
+    """
+    item = known.finding
+    if not item or item.get("attempt") == this:
+        return not item.get("ended_at")
+    if not item.get("ended_at"):
+        return False
+    if trigger == "automatic":
+        return stamp(finding.observed_at) > str(item["ended_at"])
+    return request not in item.get("requests", ())
+
+
+class Attempts:
+    """The table. Every method makes one call, but for those that page."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def known(self, uid: str, lease_key: str) -> Known:
+        """Read the items of a finding and of a resource, consistently."""
+        keys = [_key(_finding_pk(uid)), _key(f"resource#{lease_key}")]
+        answer = self._client.transact_get_items(
+            TransactItems=[{"Get": {"TableName": self._table, "Key": key}} for key in keys]
+        )
+        finding, resource = (_plain(r.get("Item", {})) for r in answer["Responses"])
+        return Known(finding, resource)
+
+    def get(self, attempt_id: str) -> Attempt | None:
+        """Read one attempt, consistently."""
+        answer = self._client.get_item(TableName=self._table, Key=_key(f"attempt#{attempt_id}"), ConsistentRead=True)
+        return _attempt(_plain(answer["Item"])) if "Item" in answer else None
+
+    def get_many(self, ids: Iterable[str]) -> list[Attempt]:
+        """Read up to 100 attempts; those that are not there are left out. Raises where some could not be read."""
+        keys = [_key(f"attempt#{one}") for one in dict.fromkeys(ids)]
+        found: list[Attempt] = []
+        for _ in range(5):
+            if not keys:
+                return found
+            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
+            found += [_attempt(_plain(item)) for item in answer["Responses"].get(self._table, ())]
+            keys = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+        raise Conflict(f"{len(keys)} attempts could not be read")
+
+    def claim(
+        self, attempt: Attempt, known: Known, now: datetime, *, lift_hold: bool = False
+    ) -> tuple[Attempt, Lease | None]:
+        """
+        Open the attempt and take the lease, in one transaction.
+
+        The lease is None where another attempt holds the resource: then the attempt is WAITING. Raises Conflict.
+        """
+        waits = known.is_held_by_another(attempt.id, now)
+        due = now + (timedelta(minutes=1) if waits else LOOK_LEASE + timedelta(seconds=30))
+        mine = replace(attempt, outcome="WAITING" if waits else "PENDING", due_at=stamp(due))
+        if waits:
+            mine = replace(mine, why="another attempt works on the resource")
+        finding = {
+            "attempt": attempt.id,
+            "requests": [*known.finding.get("requests", ()), attempt.request][-20:],
+            "last_repair": known.finding.get("last_repair"),
+        }
+        items = [
+            self._put_versioned(_finding_pk(attempt.finding["uid"]), known.finding, finding),
+            self._put_attempt(mine),
+        ]
+        if waits:
+            self._transact(items)
+            return mine, None
+        lease = self._lease(attempt, known.resource, now, lift_hold=lift_hold)
+        self._transact([*items, self._put_versioned(f"resource#{attempt.lease_key}", known.resource, lease.resource)])
+        return mine, lease
+
+    def take_over(self, attempt: Attempt, now: datetime) -> Lease | None:
+        """
+        Take the lease again for another look at an open attempt.
+
+        None where another attempt holds the resource, or this one is being looked at right now. Raises Conflict.
+        """
+        known = self.known(attempt.finding["uid"], attempt.lease_key)
+        looked_at = known.resource.get("holder") == attempt.id and known.resource.get("busy_until", "") > stamp(now)
+        if looked_at or known.is_held_by_another(attempt.id, now):
+            return None
+        lease = self._lease(attempt, known.resource, now)
+        self._transact([self._put_versioned(f"resource#{attempt.lease_key}", known.resource, lease.resource)])
+        return lease
+
+    def save_open(self, attempt: Attempt, lease: Lease) -> None:
+        """
+        Save the attempt before its first write, if the switch is on and the lease is ours: one transaction.
+
+        Raises Stopped or LeaseLost; what cannot be read or written raises, too, and nothing may be written then.
+        """
+        switch = {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": _key("switch"),
+                "ConditionExpression": "attribute_not_exists(stopped)",
+            }
+        }
+        items = [switch, self._check_fence(attempt, lease.fence), self._put_attempt(attempt, existing=True)]
+        try:
+            self._client.transact_write_items(TransactItems=items)
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = [r.get("Code") for r in error.response.get("CancellationReasons", ())]
+            if reasons[:1] == ["ConditionalCheckFailed"]:
+                raise Stopped("SHARR is stopped: nothing is written") from error
+            raise LeaseLost(attempt.id) from error
+
+    def suspend(self, attempt: Attempt, lease: Lease, due: datetime, *, keep_lease: bool) -> Attempt:
+        """Save an attempt that is not over: PENDING keeps the resource, RETRY and HELD let it go. Raises LeaseLost."""
+        mine = replace(attempt, due_at=stamp(due))
+        values = {"until": stamp(due + LOOK_LEASE * 4), "busy_until": ""} if keep_lease else _FREE
+        self._fenced([self._put_attempt(mine, existing=True), self._update_resource(attempt, lease, values)], attempt)
+        return mine
+
+    def end(self, attempt: Attempt, lease: Lease, now: datetime) -> Attempt:
+        """End the attempt: outcome, lease, and what later guards want to know; one transaction. Raises LeaseLost."""
+        mine = replace(attempt, ended_at=stamp(now), due_at=stamp(now + REPUBLISH_AFTER))
+        kept = {name: dict(lease.resource.get(name, {})) for name in ("repairs", "last", "holds")}
+        finding: dict[str, Any] = {"ended_at": stamp(now)}
+        remediation = attempt.remediation
+        if attempt.outcome == "UNDONE":
+            kept["holds"][remediation] = {"attempt": attempt.id, "at": stamp(now)}
+            kept["last"].pop(remediation, None)
+            finding["last_repair"] = ""
+        elif attempt.trigger != "undo" and attempt.journal.get("plan"):
+            kept["last"][remediation] = finding["last_repair"] = attempt.id
+            if attempt.outcome == "REMEDIATED":
+                kept["repairs"][remediation] = [*kept["repairs"].get(remediation, ()), stamp(now)][-10:]
+        resource = self._update_resource(attempt, lease, {**_FREE, **kept})
+        self._fenced(
+            [self._put_attempt(mine, existing=True), resource, self._update_finding(attempt, finding)], attempt
+        )
+        return mine
+
+    def skip(self, attempt: Attempt, known: Known, now: datetime) -> Attempt | None:
+        """
+        Record an attempt that a guard refused; it never held the resource. Raises Conflict.
+
+        Returns None where the finding was skipped for the same reason before: automation says it once.
+        """
+        if attempt.trigger == "automatic" and known.finding.get("skip") == attempt.guard:
+            return None
+        mine = replace(attempt, outcome="SKIPPED", ended_at=stamp(now), due_at=stamp(now + REPUBLISH_AFTER))
+        requests = [*known.finding.get("requests", ()), attempt.request][-20:]
+        item = {
+            "attempt": attempt.id,
+            "ended_at": stamp(now),
+            "requests": requests,
+            "skip": attempt.guard,
+            "last_repair": known.finding.get("last_repair"),
+        }
+        self._transact(
+            [self._put_versioned(_finding_pk(attempt.finding["uid"]), known.finding, item), self._put_attempt(mine)]
+        )
+        return mine
+
+    def runbook_started(self, attempt: Attempt, lease: Lease, now: datetime) -> Attempt:
+        """Save which execution repairs, so that its end is found again by its id."""
+        mine = replace(attempt, due_at=stamp(now + timedelta(minutes=15)))
+        pointer = {"pk": f"execution#{attempt.execution}", "sk": "-", "attempt": attempt.id, "expires_at": _expiry(now)}
+        values = {"until": stamp(now + RUNBOOK_LEASE), "busy_until": ""}
+        put = {"Put": {"TableName": self._table, "Item": _item(pointer)}}
+        resource = self._update_resource(attempt, lease, values)
+        self._fenced([self._put_attempt(mine, existing=True), resource, put], attempt)
+        return mine
+
+    def of_execution(self, execution: str) -> str | None:
+        """Return the id of the attempt that started an execution, None where none of ours did."""
+        answer = self._client.get_item(TableName=self._table, Key=_key(f"execution#{execution}"), ConsistentRead=True)
+        return str(_plain(answer["Item"])["attempt"]) if "Item" in answer else None
+
+    def mark_published(self, attempts: Iterable[Attempt]) -> None:
+        """Note what was told; what ended needs no sweeper any more. One call for up to 100 attempts."""
+        items = []
+        for attempt in attempts:
+            ended = attempt.has_ended
+            update = "SET published = :said REMOVE due_at, due_shard" if ended else "SET published = :said"
+            items.append(
+                {
+                    "Update": {
+                        "TableName": self._table,
+                        "Key": _key(f"attempt#{attempt.id}"),
+                        "UpdateExpression": update,
+                        "ConditionExpression": "outcome = :outcome",
+                        "ExpressionAttributeValues": _item({":said": said(attempt), ":outcome": attempt.outcome}),
+                    }
+                }
+            )
+        try:
+            self._client.transact_write_items(TransactItems=items)
+        except self._client.exceptions.TransactionCanceledException as error:
+            if len(items) == 1:
+                raise Conflict("the attempt went on meanwhile") from error
+            for attempt in attempts:
+                self.mark_published([attempt])
+
+    def due(self, now: datetime, most: int = 500) -> list[str]:
+        """Return ids of attempts that are due, oldest first in each shard."""
+        found: list[str] = []
+        for shard in range(SHARDS):
+            start: dict[str, Any] = {}
+            while len(found) < most:
+                answer = self._client.query(
+                    TableName=self._table,
+                    IndexName="due",
+                    KeyConditionExpression="due_shard = :shard AND due_at <= :now",
+                    ExpressionAttributeValues=_item({":shard": str(shard), ":now": stamp(now)}),
+                    Limit=100,
+                    **start,
+                )
+                found += [_plain(item)["pk"].removeprefix("attempt#") for item in answer["Items"]]
+                if "LastEvaluatedKey" not in answer:
+                    break
+                start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return found
+
+    def postpone(self, attempt: Attempt, until: datetime) -> bool:
+        """Move an attempt's due time, so that one sweep sends it; False where another was faster."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(f"attempt#{attempt.id}"),
+                UpdateExpression="SET due_at = :until",
+                ConditionExpression="due_at = :old",
+                ExpressionAttributeValues=_item({":until": stamp(until), ":old": attempt.due_at}),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    # --- items
+
+    def _put_versioned(self, pk: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+        version = int(old.get("version", 0))
+        item = {**{k: v for k, v in new.items() if v is not None}, "pk": pk, "sk": "-", "version": version + 1}
+        guard: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if version:
+            guard = {"ConditionExpression": "version = :old", "ExpressionAttributeValues": _item({":old": version})}
+        return {"Put": {"TableName": self._table, "Item": _item(item), **guard}}
+
+    def _put_attempt(self, attempt: Attempt, *, existing: bool = False) -> dict[str, Any]:
+        condition = "attribute_exists(pk)" if existing else "attribute_not_exists(pk)"
+        put = {"TableName": self._table, "Item": _item(_record(attempt)), "ConditionExpression": condition}
+        return {"Put": put}
+
+    def _lease(self, attempt: Attempt, old: Mapping[str, Any], now: datetime, *, lift_hold: bool = False) -> Lease:
+        until = stamp(now + LOOK_LEASE)
+        fence = str(uuid.uuid4())
+        resource = {**old, "holder": attempt.id, "fence": fence, "until": until, "busy_until": until}
+        if lift_hold:
+            resource["holds"] = {k: v for k, v in old.get("holds", {}).items() if k != attempt.remediation}
+        return Lease(fence, resource)
+
+    def _check_fence(self, attempt: Attempt, fence: str) -> dict[str, Any]:
+        return {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": _key(f"resource#{attempt.lease_key}"),
+                "ConditionExpression": "fence = :mine AND #holder = :id",
+                "ExpressionAttributeNames": {"#holder": "holder"},
+                "ExpressionAttributeValues": _item({":mine": fence, ":id": attempt.id}),
+            }
+        }
+
+    def _update_resource(self, attempt: Attempt, lease: Lease, values: Mapping[str, Any]) -> dict[str, Any]:
+        sets = ", ".join(f"#{name} = :{name}" for name in values)
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(f"resource#{attempt.lease_key}"),
+                "UpdateExpression": f"SET {sets}, version = version + :one",
+                "ConditionExpression": "fence = :mine AND #holder = :id",
+                "ExpressionAttributeNames": {f"#{name}": name for name in (*values, "holder")},
+                "ExpressionAttributeValues": _item(
+                    {f":{k}": v for k, v in values.items()} | {":mine": lease.fence, ":id": attempt.id, ":one": 1}
+                ),
+            }
+        }
+
+    def _update_finding(self, attempt: Attempt, values: Mapping[str, Any]) -> dict[str, Any]:
+        sets = ", ".join(f"{name} = :{name}" for name in values)
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(_finding_pk(attempt.finding["uid"])),
+                "UpdateExpression": f"SET {sets}, version = version + :one",
+                "ConditionExpression": "attempt = :id",
+                "ExpressionAttributeValues": _item(
+                    {**{f":{k}": v for k, v in values.items()}, ":id": attempt.id, ":one": 1}
+                ),
+            }
+        }
+
+    def _transact(self, items: list[dict[str, Any]]) -> None:
+        try:
+            self._client.transact_write_items(TransactItems=items)
+        except self._client.exceptions.TransactionCanceledException as error:
+            raise Conflict("another function changed the finding or the resource") from error
+
+    def _fenced(self, items: list[dict[str, Any]], attempt: Attempt) -> None:
+        try:
+            self._client.transact_write_items(TransactItems=items)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "TransactionCanceledException":
+                raise LeaseLost(attempt.id) from error
+            raise
+
+
+def said(attempt: Attempt) -> str:
+    """Return what stands for "this was told": an attempt that says something else has to be told again."""
+    return f"{attempt.outcome}/{attempt.looks}" if not attempt.has_ended else attempt.outcome
+
+
+def _finding_pk(uid: str) -> str:
+    return f"finding#{hashlib.sha256(uid.encode()).hexdigest()[:40]}"
+
+
+def _key(pk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": "-"}}
+
+
+def _record(attempt: Attempt) -> dict[str, Any]:
+    data = {name: getattr(attempt, name) for name in attempt.__dataclass_fields__}
+    data["journal"] = zlib.compress(json.dumps(attempt.journal, separators=(",", ":")).encode())
+    for name in ("finding", "target"):
+        data[name] = json.dumps(data[name], separators=(",", ":"))
+    data |= {
+        "pk": f"attempt#{attempt.id}",
+        "sk": "-",
+        "expires_at": _expiry(datetime.fromisoformat(attempt.created_at)),
+    }
+    if attempt.due_at:
+        data["due_shard"] = str(int(attempt.id[:2], 16) % SHARDS)
+    else:
+        data.pop("due_at")
+    return data
+
+
+def _attempt(item: Mapping[str, Any]) -> Attempt:
+    data = {name: item[name] for name in Attempt.__dataclass_fields__ if name in item}
+    data["journal"] = json.loads(zlib.decompress(bytes(item["journal"])))
+    for name in ("finding", "target"):
+        data[name] = json.loads(item[name])
+    for name in ("tries", "looks"):
+        data[name] = int(data[name])
+    return Attempt(**data)
+
+
+def _expiry(at: datetime) -> int:
+    return int((at + KEPT).timestamp())
+
+
+def _item(data: Mapping[str, Any]) -> dict[str, Any]:
+    serializer = TypeSerializer()
+    return {key: serializer.serialize(value) for key, value in data.items()}
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    deserializer = TypeDeserializer()
+    return {key: deserializer.deserialize(value) for key, value in item.items()}

@@ -1,0 +1,331 @@
+"""
+One finding's attempt in a function: guards, claim, a look (or a runbook's start), and what the table is told.
+
+Decisions are in guards.py, driver.py and attempts.py; this module puts them in order and calls AWS through ports.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sharr import arns, guards
+from sharr.attempts import Attempt, Attempts, Conflict, Lease, LeaseLost, Stopped, attempt_id, stamp, wants_attempt
+from sharr.catalogue import Catalogue
+from sharr.finding import Finding, MalformedFinding, Trigger
+from sharr.findings_port import FindingsPort, NoSuchFinding
+from sharr.guards import Facts, Refusal
+from sharr.organization import Accounts
+from sharr.policies import PolicyTooLarge, UnsafeValue
+from sharr.remediation import BadParameter, Remediation
+from sharr.runtime.driver import remediate
+from sharr.runtime.planning import new_journal, preview
+from sharr.runtime.undoing import undo
+from sharr.scripts import code_of
+from sharr.sessions import RoleAccess, RoleNotAssumed, Sessions
+from sharr.settings import Settings
+from sharr.targets import NotATarget, lease_key, target_for
+
+RETRIES = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6))
+HELD_FOR = timedelta(minutes=15)
+CLAIM_TRIES = 5
+PUBLISHED_MEANWHILE = ("PENDING",)
+
+
+class Publish(Protocol):
+    """Tells the outcome function which attempts have something new to say."""
+
+    def __call__(self, attempts: list[Attempt]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What looks need of the world."""
+
+    catalogue: Catalogue
+    settings: Settings
+    attempts: Attempts
+    accounts: Accounts
+    findings: FindingsPort
+    sessions: Sessions
+    publish: Publish
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+
+    def on_finding(self, finding: Finding, trigger: Trigger, request: str, event_at: datetime) -> Attempt | None:
+        """Take up a finding of an event. Return its attempt, None where the event is an old one or another's."""
+        for number in range(CLAIM_TRIES):
+            try:
+                return self._on_finding(finding, trigger, request, event_at)
+            except Conflict:
+                if number + 1 == CLAIM_TRIES:
+                    raise
+                self.sleep(0.1 * 2**number)
+        raise AssertionError("unreachable")
+
+    def again(self, attempt_id: str) -> Attempt | None:
+        """Look again at an attempt that is due; None where it ended, or is being looked at."""
+        attempt = self.attempts.get(attempt_id)
+        if attempt is None or attempt.has_ended:
+            return None
+        lease = self.attempts.take_over(attempt, self.now())
+        if lease is None:
+            return None
+        return self._look(attempt, lease)
+
+    # --- from a finding to a look
+
+    def _on_finding(self, finding: Finding, trigger: Trigger, request: str, event_at: datetime) -> Attempt | None:
+        now = self.now()
+        this = attempt_id(finding, trigger, request)
+        refusal: Refusal | None = None
+        if guards.needs_rereading(trigger, event_at, now):
+            try:
+                finding = self.findings.read_again(finding)
+            except NoSuchFinding:
+                refusal = Refusal("no-such-finding", "Security Hub does not have the finding (any more)")
+            except MalformedFinding as error:
+                refusal = Refusal("malformed", str(error))
+        remediation = self.catalogue.by_control.get(finding.control)
+        target: dict[str, Any] = {}
+        key = f"{finding.account}/{finding.region}/{finding.resources[0].id}"
+        if remediation:
+            try:
+                target = target_for(finding, remediation, now, {})
+                key = lease_key(remediation, target)
+            except (NotATarget, BadParameter) as error:
+                refusal = refusal or Refusal("not-a-target", str(error), "repair it by hand")
+        known = self.attempts.known(finding.uid, key)
+        if not wants_attempt(known, this, trigger, finding, request):
+            return None
+        if known.finding.get("attempt") == this:
+            return self.again(this)
+        attempt = Attempt(
+            id=this,
+            finding=finding_record(finding),
+            trigger=trigger,
+            request=request,
+            playbook=self.settings.playbook,
+            remediation=remediation.id if remediation else "",
+            control=finding.control,
+            lease_key=key,
+            target=target,
+            created_at=stamp(now),
+            event_at=stamp(event_at),
+            code=remediation.code if remediation else "",
+            place=self._place(remediation, trigger),
+            journal=new_journal(this),
+        )
+        last = known.finding.get("last_repair") or None
+        refusal = refusal or guards.refusal_for(
+            Facts(
+                finding=finding,
+                trigger=trigger,
+                now=now,
+                remediation=attempt.remediation or None,
+                is_member=self.accounts.is_member(finding.account, now),
+                automatic_accounts=self.accounts.listed("automatic", now),
+                excluded_accounts=self.accounts.listed("excluded", now),
+                automatic_controls=self.settings.automatic_controls,
+                button_repairs=self.settings.button_repairs,
+                hold=known.hold(attempt.remediation),
+                repairs=known.repairs(attempt.remediation),
+                last_on_resource=known.last(attempt.remediation),
+                last_of_finding=last,
+            )
+        )
+        if refusal:
+            skipped = replace(attempt, guard=refusal.guard, why=refusal.why, to_do=refusal.to_do)
+            done = self.attempts.skip(skipped, known, now)
+            if done:
+                self.publish([done])
+            return done
+        attempt = replace(attempt, undo_of=last if trigger == "undo" else None)
+        attempt, lease = self.attempts.claim(attempt, known, now, lift_hold=trigger == "remediate")
+        if lease is None:
+            return attempt
+        return self._look(attempt, lease)
+
+    def _place(self, remediation: Remediation | None, trigger: Trigger) -> str:
+        """Previews and undos run in the function; a repair where the stack says, if the remediation may run there."""
+        if remediation is None or trigger not in ("automatic", "remediate"):
+            return "lambda"
+        wanted = self.settings.execution_mode
+        return wanted if wanted in remediation.places else remediation.places[0]
+
+    # --- the look
+
+    def _look(self, attempt: Attempt, lease: Lease) -> Attempt:
+        remediation = self.catalogue.remediations[attempt.remediation]
+        attempt = replace(attempt, looks=attempt.looks + 1, code=remediation.code)
+        if attempt.place == "runbook" and attempt.looks == 1:
+            return self._start_runbook(remediation, attempt, lease)
+        journal: dict[str, Any] = json.loads(json.dumps(attempt.journal))
+        result = self._result_of(remediation, attempt, lease, journal)
+        return self.settle(replace(attempt, journal=journal), lease, result)
+
+    def settle(self, attempt: Attempt, lease: Lease, result: Mapping[str, Any]) -> Attempt:
+        """Save what a look (or a runbook) gave, and tell it. Raises LeaseLost: then another tells it."""
+        now = self.now()
+        attempt = replace(
+            attempt,
+            outcome=result["outcome"],
+            why=result["why"],
+            to_do=result.get("to_do") or "",
+            guard=result.get("guard", ""),
+            gone=bool(result.get("gone")),
+        )
+        if attempt.outcome == "RETRY" and attempt.tries >= len(RETRIES):
+            attempt = replace(attempt, outcome="FAILED", why=f"tried {attempt.tries + 1} times: {attempt.why}")
+        if attempt.outcome == "RETRY":
+            due = now + RETRIES[attempt.tries]
+            return self.attempts.suspend(replace(attempt, tries=attempt.tries + 1), lease, due, keep_lease=False)
+        if attempt.outcome == "HELD":
+            return self.attempts.suspend(attempt, lease, now + HELD_FOR, keep_lease=False)
+        if attempt.outcome == "PENDING":
+            due = now + timedelta(seconds=result["seconds"])
+            saved = self.attempts.suspend(attempt, lease, due, keep_lease=True)
+            if attempt.looks == 1:
+                self.publish([saved])
+            return saved
+        ended = self.attempts.end(attempt, lease, now)
+        self.publish([ended])
+        return ended
+
+    def _result_of(
+        self, remediation: Remediation, attempt: Attempt, lease: Lease, journal: dict[str, Any]
+    ) -> Mapping[str, Any]:
+        target = {**attempt.target, "now": self.now().isoformat()}
+        code = code_of(remediation)
+        access = RoleAccess(self.sessions, remediation, code, target, attempt.id)
+
+        def save(journal: dict[str, Any]) -> None:
+            self.attempts.save_open(replace(attempt, journal=journal), lease)
+
+        try:
+            if attempt.trigger == "preview":
+                return preview(code, access, target, journal)
+            if attempt.trigger == "undo":
+                repaired = self.attempts.get(attempt.undo_of or "")
+                if repaired is None:
+                    return {"outcome": "SKIPPED", "guard": "nothing-to-undo", "why": "its record is gone by now"}
+                return undo(code, access, target, dict(repaired.journal), journal, save, sleep=self.sleep)
+            return remediate(code, access, target, journal, save, sleep=self.sleep)
+        except LeaseLost:
+            raise
+        except Stopped as error:
+            return {"outcome": "HELD", "why": str(error), "to_do": "sharr resume, or delete the switch item"}
+        except RoleNotAssumed as error:
+            return {
+                "outcome": "SKIPPED",
+                "guard": "no-role",
+                "why": f"{error} cannot be assumed",
+                "to_do": f"deploy the stack member-roles to account {target['account']} with this admin account",
+            }
+        except (PolicyTooLarge, UnsafeValue) as error:
+            return {"outcome": "FAILED", "why": str(error), "to_do": "repair it by hand"}
+        except ClientError as error:
+            return _client_error(error)
+        except BotoCoreError as error:
+            return {"outcome": "RETRY", "why": type(error).__name__, "to_do": ""}
+        except Exception as error:  # noqa: BLE001  # the outermost frame of a look: a surprise becomes an outcome
+            return {
+                "outcome": "FAILED",
+                "why": f"unexpected {type(error).__name__} in {attempt.remediation}",
+                "to_do": "report it",
+            }
+
+    # --- runbooks
+
+    def _start_runbook(self, remediation: Remediation, attempt: Attempt, lease: Lease) -> Attempt:
+        """Start the runbook in the member account; its end comes back as an event, and the sweeper looks after it."""
+        try:
+            self.attempts.save_open(attempt, lease)
+            ssm = self._starter(remediation, attempt)
+            execution = ssm.start_automation_execution(
+                DocumentName=remediation.document_name,
+                ClientToken=attempt.id,
+                Parameters={
+                    "ResourceId": [attempt.target["resource"]["id"]],
+                    "Control": [attempt.control],
+                    "AttemptId": [attempt.id],
+                    "Parameters": [json.dumps(attempt.target["parameters"]) if attempt.target["parameters"] else ""],
+                },
+            )["AutomationExecutionId"]
+        except Stopped as error:
+            return self.settle(replace(attempt, looks=0), lease, {"outcome": "HELD", "why": str(error)})
+        except RoleNotAssumed as error:
+            to_do = f"deploy the stack member-roles to account {attempt.target['account']} with this admin account"
+            result = {"outcome": "SKIPPED", "guard": "no-role", "why": f"{error} cannot be assumed", "to_do": to_do}
+            return self.settle(attempt, lease, result)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("AutomationDefinitionNotFoundException", "InvalidDocument"):
+                where = f"account {attempt.target['account']}, Region {attempt.target['region']}"
+                result = {
+                    "outcome": "SKIPPED",
+                    "guard": "no-runbook",
+                    "why": f"{remediation.document_name} is not in {where}",
+                    "to_do": f"deploy the stack member to {where}, or set ExecutionMode to lambda",
+                }
+                return self.settle(attempt, lease, result)
+            return self.settle(replace(attempt, looks=0), lease, _client_error(error))
+        except BotoCoreError as error:
+            return self.settle(replace(attempt, looks=0), lease, {"outcome": "RETRY", "why": type(error).__name__})
+        attempt = replace(
+            attempt, outcome="PENDING", why=f"the runbook {remediation.document_name} runs", execution=execution
+        )
+        started = self.attempts.runbook_started(attempt, lease, self.now())
+        self.publish([started])
+        return started
+
+    def _starter(self, remediation: Remediation, attempt: Attempt) -> Any:
+        target = attempt.target
+        role = arns.arn(target["partition"], "iam", "", target["account"], "role/sharr/sharr-starter")
+        ssm = [
+            arns.arn(target["partition"], "ssm", target["region"], target["account"], form)
+            for form in (
+                f"document/{remediation.document_name}",
+                f"automation-definition/{remediation.document_name}:*",
+                "automation-execution/*",
+            )
+        ]
+        passed = arns.arn(target["partition"], "iam", "", target["account"], f"role/sharr/{remediation.role_name}")
+        statements = [
+            {"Effect": "Allow", "Action": "ssm:StartAutomationExecution", "Resource": ssm},
+            {"Effect": "Allow", "Action": "iam:PassRole", "Resource": passed},
+        ]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+        return self.sessions.open(role, attempt.id, policy)("ssm", target["region"])
+
+
+def finding_record(finding: Finding) -> dict[str, Any]:
+    """Return what an attempt keeps of its finding: enough for the note, the message and the update."""
+    return {
+        "uid": finding.uid,
+        "product_arn": finding.product_arn,
+        "partition": finding.partition,
+        "account": finding.account,
+        "account_name": finding.account_name,
+        "region": finding.region,
+        "standard": finding.standard,
+        "standard_control": finding.standard_control,
+        "severity": finding.severity.value,
+        "title": finding.title,
+        "workflow": finding.workflow.value,
+        "resource": finding.resources[0].id,
+        "observed_at": stamp(finding.observed_at),
+        "note": {"text": finding.note.text, "author": finding.note.author} if finding.note else None,
+    }
+
+
+def _client_error(error: ClientError) -> dict[str, Any]:
+    code = error.response["Error"]["Code"]
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    passing = status >= 500 or "Throttl" in code or code == "TooManyRequestsException" or code == "RequestLimitExceeded"
+    text = f"{error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"[:400]
+    return {"outcome": "RETRY" if passing else "FAILED", "why": text, "to_do": ""}

@@ -1,0 +1,234 @@
+"""
+What an attempt says, and to whom: workflow status, note, message, log line. Pure; publishing.py carries it out.
+
+Sources: https://docs.aws.amazon.com/securityhub/1.0/APIReference/API_NoteUpdate.html (512 characters),
+https://docs.aws.amazon.com/sns/latest/api/API_Publish.html (256 KB, subject of 100 ASCII characters)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from sharr.arns import PARTITIONS
+from sharr.attempts import Attempt
+from sharr.remediation import Remediation
+from sharr.runtime.describing import changes, reversibility
+from sharr.runtime.planning import at, leaves
+
+NOTE_CHARACTERS = 512
+AUTHOR = "SHARR"
+SHOWN_CHANGES = 6
+VALUE_CHARACTERS = 120
+
+
+def status_for(attempt: Attempt) -> str | None:
+    """
+    Return the workflow status that the finding gets, None where it is left as it is.
+
+    RESOLVED only after our own verification; SUPPRESSED is never touched; what is gone is archived by Security Hub.
+    """
+    if attempt.finding["workflow"] == "SUPPRESSED" or attempt.gone:
+        return None
+    if attempt.outcome == "REMEDIATED":
+        return "RESOLVED"
+    if attempt.outcome == "COMPLIANT":
+        return None if attempt.finding["workflow"] == "RESOLVED" else "NOTIFIED"
+    if attempt.outcome in ("PREVIEWED", "PENDING", "FAILED", "UNDONE"):
+        return "NOTIFIED"
+    return None
+
+
+def writes_note(attempt: Attempt) -> bool:
+    """Whether the finding gets a note: every outcome, but what automation left alone."""
+    return attempt.outcome != "SKIPPED" or attempt.trigger != "automatic"
+
+
+def note_for(attempt: Attempt, remediation: Remediation | None) -> str:
+    """
+    Return the note's text: what was done, by which remediation, what next. 1 to 512 characters.
+
+    No time and no attempt id: equal repairs get equal notes and share one call. Another author's note stays behind ours.
+    """
+    said = f"SHARR {_verb(attempt)}: {_sentence(attempt, remediation)}"
+    if attempt.to_do and attempt.outcome != "REMEDIATED":
+        said += f" To do: {_end(attempt.to_do)}"
+    before = attempt.finding.get("note")
+    if before and before["author"] != AUTHOR and before["text"]:
+        room = NOTE_CHARACTERS - len(said := _cut(said, NOTE_CHARACTERS - 60)) - len(f" | {before['author']}: ")
+        said += f" | {before['author']}: {_cut(before['text'], room)}" if room > 20 else ""
+    return _cut(said, NOTE_CHARACTERS)
+
+
+def differences(attempt: Attempt) -> list[tuple[str, str, str]]:
+    """Return (property, before, after) of what the attempt changed, or would change, each value cut to 120 characters."""
+    journal = attempt.journal
+    before, after = journal.get("before"), journal.get("after")
+    if attempt.outcome == "PREVIEWED" and journal.get("open"):
+        return [(name, _value(old), _value(new)) for name, old, new in changes(journal["open"])]
+    if not before or not after:
+        return []
+    paths = leaves(before["config"], after["config"])
+    return [("/".join(p), _value(at(before["config"], p)), _value(at(after["config"], p))) for p in paths]
+
+
+def finding_link(finding: Mapping[str, Any], home_region: str) -> str | None:
+    """Return the link to the finding in the Security Hub console of its partition, None where there is no console."""
+    console = PARTITIONS[finding["partition"]].console
+    if console is None:
+        return None
+    search = quote(f"Id=\\operator\\:EQUALS\\:{finding['uid']}", safe="")
+    return f"https://{console}/securityhub/home?region={home_region}#/findings?search={search}"
+
+
+def log_line(attempt: Attempt, now: datetime) -> dict[str, Any]:
+    """Return the one JSON line of the log group for an attempt, the same fields for every outcome."""
+    return {
+        "outcome": attempt.outcome,
+        "attempt": attempt.id,
+        "trigger": attempt.trigger,
+        "control": attempt.control,
+        "remediation": attempt.remediation,
+        "account": attempt.finding["account"],
+        "region": attempt.finding["region"],
+        "resource": attempt.finding["resource"],
+        "finding": attempt.finding["uid"],
+        "standard": attempt.finding["standard"],
+        "playbook": attempt.playbook,
+        "place": attempt.place,
+        "execution": attempt.execution,
+        "guard": attempt.guard,
+        "why": attempt.why,
+        "to_do": attempt.to_do,
+        "looks": attempt.looks,
+        "calls": [f"{c['client']}.{c['operation']}" for c in attempt.journal.get("plan", ())][:50],
+        "differences": [list(d) for d in differences(attempt)[:SHOWN_CHANGES]],
+        "undo": reversibility(attempt.journal.get("plan", [])) if attempt.journal.get("plan") else None,
+        "seconds": round(seconds_to_outcome(attempt, now), 3),
+    }
+
+
+def seconds_to_outcome(attempt: Attempt, now: datetime) -> float:
+    """Return the time from Security Hub's event to now."""
+    return (now - datetime.fromisoformat(attempt.event_at)).total_seconds()
+
+
+def message_for(attempt: Attempt, remediation: Remediation | None, home_region: str) -> dict[str, Any]:
+    """Return the entry for SNS PublishBatch, without its Id: plain text for people, JSON for programs, attributes to filter."""
+    finding = attempt.finding
+    account = finding["account"] + (f" ({finding['account_name']})" if finding["account_name"] else "")
+    link = finding_link(finding, home_region)
+    changed = differences(attempt)
+    title = finding["title"]
+    lines = [
+        f"{attempt.outcome}: {attempt.control} {title}",
+        "",
+        f"Account    {account}",
+        f"Region     {finding['region']}",
+        f"Resource   {finding['resource']}",
+        f"Severity   {finding['severity']}",
+        f"Trigger    {attempt.trigger}",
+        f"Done       {_sentence(attempt, remediation)}",
+        *([f"To do      {_end(attempt.to_do)}"] if attempt.to_do else []),
+        *([""] if changed else []),
+        *(f"  {name}: {old} -> {new}" for name, old, new in changed[:SHOWN_CHANGES]),
+        *([f"  and {len(changed) - SHOWN_CHANGES} more"] if len(changed) > SHOWN_CHANGES else []),
+        "",
+        f"Attempt    {attempt.id}",
+        f"Finding    {finding['uid']}",
+        *([link] if link else []),
+    ]
+    body = {
+        "outcome": attempt.outcome,
+        "control": attempt.control,
+        "title": title,
+        "severity": finding["severity"],
+        "account": finding["account"],
+        "account_name": finding["account_name"],
+        "region": finding["region"],
+        "resource": finding["resource"],
+        "remediation": attempt.remediation,
+        "trigger": attempt.trigger,
+        "guard": attempt.guard,
+        "why": attempt.why,
+        "to_do": attempt.to_do,
+        "differences": [{"property": n, "before": o, "after": a} for n, o, a in changed[:SHOWN_CHANGES]],
+        "attempt": attempt.id,
+        "finding": finding["uid"],
+        "link": link,
+    }
+    text, data = "\n".join(_printable(line) for line in lines), json.dumps(body, separators=(",", ":"))
+    place = f"{finding['account']} {finding['region']}"
+    attributes = {
+        "outcome": attempt.outcome,
+        "control": attempt.control,
+        "account": finding["account"],
+        "region": finding["region"],
+        "severity": finding["severity"],
+        "trigger": attempt.trigger,
+    }
+    return {
+        "Subject": _printable(f"SHARR {attempt.outcome} {attempt.control} {place}")[:100],
+        "MessageStructure": "json",
+        "Message": json.dumps(
+            {"default": text, "email": text, "sqs": data, "https": data, "http": data, "lambda": data}
+        ),
+        "MessageAttributes": {k: {"DataType": "String", "StringValue": v} for k, v in attributes.items()},
+    }
+
+
+def _verb(attempt: Attempt) -> str:
+    return {
+        "REMEDIATED": "repaired this",
+        "COMPLIANT": "found nothing to repair",
+        "PREVIEWED": "preview",
+        "UNDONE": "took its repair back",
+        "SKIPPED": "left this alone",
+        "FAILED": "could not repair this" if attempt.trigger != "undo" else "could not undo its repair",
+        "PENDING": "is at work",
+    }.get(attempt.outcome, attempt.outcome.lower())
+
+
+def _sentence(attempt: Attempt, remediation: Remediation | None) -> str:
+    by = f" ({attempt.remediation})" if attempt.remediation else ""
+    if attempt.outcome == "REMEDIATED" and remediation:
+        kind = reversibility(attempt.journal.get("plan", []))
+        back = "Undo with SHARR takes it back." if kind == "full" else f"Undo: {kind}."
+        return f"{remediation.note}{by}, verified on the resource. {back}"
+    if attempt.outcome == "COMPLIANT":
+        return f"{_end(attempt.why)} Security Hub's next check decides{by}."
+    if attempt.outcome == "PREVIEWED":
+        plan = attempt.journal.get("open") or []
+        calls = ", ".join(f"{c['client']}.{c['operation']}" for c in plan if "operation" in c)
+        kept = sorted({c["kept"] for c in plan if c.get("kept")})
+        stays = f" Stays after an undo: {'; '.join(kept)}." if kept else ""
+        return f"{_end(attempt.why)} Would call {calls}{by}. Undo: {reversibility(plan)}.{stays}"
+    if attempt.outcome == "UNDONE":
+        return f"{_end(attempt.why)} Automation leaves the resource alone until Remediate with SHARR is pressed{by}."
+    return f"{_end(attempt.why)[:-1]}{by}."
+
+
+def _end(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _cut(text: str, most: int) -> str:
+    """Cut in the middle: the start says what happened, the end what to do."""
+    text = _printable(text)
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - tail - 5]} ... {text[-tail:]}"
+
+
+def _value(value: Any) -> str:
+    text = "absent" if value is None else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return _cut(text, VALUE_CHARACTERS)
+
+
+def _printable(text: str) -> str:
+    """What findings say may hold anything: no control characters reach a note, a mail or a log."""
+    return "".join(c if c.isprintable() else " " for c in text)

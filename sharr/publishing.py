@@ -1,0 +1,104 @@
+"""Tells the world what attempts say now: findings, log group, metrics, topic. The table is the only truth; messages carry ids."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sharr.attempts import Attempt, Attempts, Conflict, said
+from sharr.catalogue import Catalogue
+from sharr.findings_port import FindingsPort
+from sharr.outcomes import AUTHOR, log_line, message_for, note_for, status_for, writes_note
+from sharr.settings import Settings
+
+SNS_AT_ONCE = 10
+SQS_AT_ONCE = 10
+
+
+class NotTold(Exception):
+    """Something could not be told; the message comes back and all of it is told again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """What publishing needs of the world."""
+
+    catalogue: Catalogue
+    settings: Settings
+    attempts: Attempts
+    findings: FindingsPort
+    topic: Any
+    log: Callable[[dict[str, Any]], None]
+    measure: Callable[[Attempt, float], None]
+    now: Callable[[], datetime]
+
+    def publish(self, ids: Iterable[str]) -> dict[str, str]:
+        """
+        Publish the attempts with these ids, each as its record is now. Return id -> why for those that failed.
+
+        Equal notes and statuses share one BatchUpdateFindings; what was told already is not told twice.
+        """
+        wanted = list(dict.fromkeys(ids))
+        attempts = [a for a in self.attempts.get_many(wanted) if a.published != said(a)]
+        failed: dict[str, str] = {}
+        groups: dict[tuple[str | None, str], list[Attempt]] = defaultdict(list)
+        for attempt in attempts:
+            if writes_note(attempt):
+                note = note_for(attempt, self.catalogue.remediations.get(attempt.remediation))
+                groups[status_for(attempt), note].append(attempt)
+        for (status, note), group in groups.items():
+            identifiers = [{"Id": a.finding["uid"], "ProductArn": a.finding["product_arn"]} for a in group]
+            refused = self.findings.update(identifiers, note, AUTHOR, status)
+            for attempt in group:
+                code = refused.get(attempt.finding["uid"])
+                if code == "still refused after retries":
+                    failed[attempt.id] = code
+                elif code:
+                    self.log({"message": "finding not updated", "code": code, "attempt": attempt.id})
+        told = [a for a in attempts if a.id not in failed]
+        failed |= self._send(told)
+        told = [a for a in told if a.id not in failed]
+        for attempt in told:
+            self.log({"message": "outcome", **log_line(attempt, self.now())})
+            self.measure(attempt, (self.now() - datetime.fromisoformat(attempt.event_at)).total_seconds())
+        if told:
+            try:
+                self.attempts.mark_published(told)
+            except Conflict:
+                self.log({"message": "an attempt went on while it was told", "attempts": [a.id for a in told]})
+        return failed
+
+    def _send(self, attempts: list[Attempt]) -> dict[str, str]:
+        """Send one message each, ten in a call; what is quiet (and an interim PENDING) sends none."""
+        loud = [a for a in attempts if not a.quiet and a.has_ended]
+        failed: dict[str, str] = {}
+        for start in range(0, len(loud), SNS_AT_ONCE):
+            batch = loud[start : start + SNS_AT_ONCE]
+            entries = [
+                {
+                    "Id": str(n),
+                    **message_for(a, self.catalogue.remediations.get(a.remediation), self.settings.home_region),
+                }
+                for n, a in enumerate(batch)
+            ]
+            answer = self.topic.publish_batch(TopicArn=self.settings.topic_arn, PublishBatchRequestEntries=entries)
+            for refused in answer.get("Failed", ()):
+                failed[batch[int(refused["Id"])].id] = f"SNS: {refused['Code']}"
+        return failed
+
+
+def send_ids(sqs: Any, queue: str, attempts: list[Attempt]) -> None:
+    """Send the ids of attempts to a queue. Raises NotTold where SQS refused one; the sweeper would send it, too."""
+    for start in range(0, len(attempts), SQS_AT_ONCE):
+        batch = attempts[start : start + SQS_AT_ONCE]
+        if len(batch) == 1:
+            sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"attempt": batch[0].id}))
+            continue
+        entries = [{"Id": str(n), "MessageBody": json.dumps({"attempt": a.id})} for n, a in enumerate(batch)]
+        answer = sqs.send_message_batch(QueueUrl=queue, Entries=entries)
+        if answer.get("Failed"):
+            raise NotTold(f"{len(answer['Failed'])} ids were not sent: {answer['Failed'][0].get('Code')}")
