@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -34,13 +34,6 @@ from sharr.targets import NotATarget, lease_key, target_for
 RETRIES = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6))
 HELD_FOR = timedelta(minutes=15)
 CLAIM_TRIES = 5
-PUBLISHED_MEANWHILE = ("PENDING",)
-
-
-class Publish(Protocol):
-    """Tells the outcome function which attempts have something new to say."""
-
-    def __call__(self, attempts: list[Attempt]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +46,7 @@ class Looks:
     accounts: Accounts
     findings: FindingsPort
     sessions: Sessions
-    publish: Publish
+    publish: Callable[[list[Attempt]], None]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
 

@@ -51,7 +51,7 @@ def note_for(attempt: Attempt, remediation: Remediation | None) -> str:
     """
     Return the note's text: what was done, by which remediation, what next. 1 to 512 characters.
 
-    No time and no attempt id: equal repairs get equal notes and share one call. Another author's note stays behind ours.
+    No time and no attempt id: equal repairs share one call. Another author's note stays behind ours.
     """
     said = f"SHARR {_verb(attempt)}: {_sentence(attempt, remediation)}"
     if attempt.to_do and attempt.outcome != "REMEDIATED":
@@ -64,7 +64,7 @@ def note_for(attempt: Attempt, remediation: Remediation | None) -> str:
 
 
 def differences(attempt: Attempt) -> list[tuple[str, str, str]]:
-    """Return (property, before, after) of what the attempt changed, or would change, each value cut to 120 characters."""
+    """Return (property, before, after) of what the attempt changed, or would change; long values are cut."""
     journal = attempt.journal
     before, after = journal.get("before"), journal.get("after")
     if attempt.outcome == "PREVIEWED" and journal.get("open"):
@@ -117,7 +117,7 @@ def seconds_to_outcome(attempt: Attempt, now: datetime) -> float:
 
 
 def message_for(attempt: Attempt, remediation: Remediation | None, home_region: str) -> dict[str, Any]:
-    """Return the entry for SNS PublishBatch, without its Id: plain text for people, JSON for programs, attributes to filter."""
+    """Return an entry for SNS PublishBatch, without its Id: text for people, JSON for programs, attributes to filter."""
     finding = attempt.finding
     account = finding["account"] + (f" ({finding['account_name']})" if finding["account_name"] else "")
     link = finding_link(finding, home_region)

@@ -1,4 +1,4 @@
-"""Tells the world what attempts say now: findings, log group, metrics, topic. The table is the only truth; messages carry ids."""
+"""Tells findings, log group, metrics and topic what attempts say now. Messages carry ids; the table is the truth."""
 
 from __future__ import annotations
 

@@ -8,20 +8,36 @@ from contextlib import contextmanager
 from sandbox.additions import (
     cloudtrail,
     ec2,
+    ec2_ebs_defaults,
     iam,
-    iam_login_profile,
+    iam_users,
     kms,
     lambda_,
     organizations,
     rds,
     s3,
+    s3_bucket_tags,
     securityhub,
     ssm_automation,
 )
 from sandbox.additions.wire import Patches
 from sandbox.ports import World
 
-_PARTS = (securityhub, ssm_automation, organizations, rds, cloudtrail, ec2, s3, iam, iam_login_profile, kms, lambda_)
+_PARTS = (
+    securityhub,
+    ssm_automation,
+    organizations,
+    rds,
+    cloudtrail,
+    ec2,
+    ec2_ebs_defaults,
+    s3,
+    s3_bucket_tags,
+    iam,
+    iam_users,
+    kms,
+    lambda_,
+)
 _installed: list[Patches] = []
 
 

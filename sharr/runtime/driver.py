@@ -57,7 +57,7 @@ def remediate(
     Returns:
         outcome (REMEDIATED, COMPLIANT, PENDING, RETRY, FAILED), why, to_do, seconds (when to look again), gone.
     """
-    _reopen(journal)
+    reopen(journal)
     try:
         state = inspected(remediation, access.read(), target)
         plan = plan_of(remediation, state, target)
@@ -176,7 +176,7 @@ def _remember_inverses(entry: Json, results: Json, journal: Json) -> None:
     journal["undo"] = mine + journal["undo"]
 
 
-def _reopen(journal: Json) -> None:
+def reopen(journal: Json) -> None:
     """A look died after it had saved its plan: assume that all of it was done, and keep what takes it back."""
     died = journal["open"]
     if not died:

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.additions.iam import set_key_created, set_key_last_used, set_password_last_used
-from sandbox.additions.iam_login_profile import set_password_created
+from sandbox.additions.iam_users import set_password_created
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of

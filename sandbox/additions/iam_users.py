@@ -1,4 +1,8 @@
-"""IAM: a console password is as old as itself; moto gives it the age of its user."""
+"""
+IAM: a user's unique id looks like one of AWS's, and a console password is as old as itself.
+
+moto gives a user an id without a prefix, and a password the age of its user.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,21 @@ from typing import Any
 
 from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
+from moto.iam.utils import generate_access_key_id_from_account_id
 
 from sandbox.additions.wire import Patches, Request
 from sandbox.ports import World
 
 
 def install(world: World, patches: Patches) -> None:
-    """Make moto's IAM keep when a login profile was made, on *world*'s clock."""
+    """Make moto's IAM name users as AWS does, and keep when a login profile was made, on *world*'s clock."""
 
     def create(request: Request, proceed: Callable[[], Any]) -> Any:
         answer = proceed()
         set_password_created(request.account, request.parameters["UserName"], world.clock.now())
         return answer
 
+    patches.around(IamResponse, "CreateUser", _create_user)
     patches.around(IamResponse, "CreateLoginProfile", create)
     patches.around(IamResponse, "GetLoginProfile", _get)
 
@@ -28,6 +34,14 @@ def install(world: World, patches: Patches) -> None:
 def set_password_created(account: str, user: str, at: datetime) -> None:
     """Make a user's console password as old as the test wants it."""
     iam_backends[account]["global"].get_user(user).password_created = at.astimezone(UTC).replace(tzinfo=None)
+
+
+def _create_user(request: Request, proceed: Callable[[], Any]) -> Any:
+    """Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
+    answer = proceed()
+    user = iam_backends[request.account]["global"].get_user(request.parameters["UserName"])
+    user.id = generate_access_key_id_from_account_id(request.account, prefix="AIDA", total_length=21)
+    return answer
 
 
 def _get(request: Request, proceed: Callable[[], Any]) -> Any:

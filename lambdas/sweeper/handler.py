@@ -1,0 +1,58 @@
+"""The sweeper: every minute sends on what is due again, what was not told, and runbooks whose end nobody reported."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+from lambdas import wiring
+from sharr.attempts import Attempt
+from sharr.publishing import send_ids
+from sharr.runbooks import Runbooks
+
+SENT_AGAIN_AFTER = timedelta(minutes=15)
+RUNBOOK_SEEN_AGAIN_AFTER = timedelta(minutes=5)
+
+logger = wiring.logger
+
+
+def sweep() -> dict[str, int]:
+    """Send what is due, once; return how much of what. What was lost on its way is sent again after 15 minutes."""
+    now = wiring.now()
+    settings = wiring.settings()
+    queues: dict[str, list[Attempt]] = defaultdict(list)
+    counts = {"looks": 0, "untold": 0, "runbooks": 0, "orphans": 0}
+    due = wiring.attempts().due(now)
+    for start in range(0, len(due), 100):
+        for attempt in wiring.attempts().get_many(due[start : start + 100]):
+            in_runbook = attempt.execution is not None and not attempt.has_ended
+            until = now + (RUNBOOK_SEEN_AGAIN_AFTER if in_runbook else SENT_AGAIN_AFTER)
+            if not wiring.attempts().postpone(attempt, until):
+                continue
+            if in_runbook:
+                counts["runbooks"] += 1
+                Runbooks(wiring.looks()).settle(attempt.id)
+            elif attempt.has_ended:
+                counts["untold"] += 1
+                queues[settings.outcome_queue].append(attempt)
+            elif attempt.playbook in settings.playbook_queues:
+                counts["looks"] += 1
+                queues[settings.playbook_queues[attempt.playbook]].append(attempt)
+            else:
+                counts["orphans"] += 1
+                logger.error(
+                    "the playbook of an open attempt is not loaded",
+                    extra={"attempt": attempt.id, "playbook": attempt.playbook},
+                )
+    for queue, attempts in queues.items():
+        send_ids(wiring.client("sqs"), queue, attempts)
+    return counts
+
+
+def handler(_event: dict[str, Any], _context: Any) -> dict[str, int]:
+    """Lambda's entry, on a schedule."""
+    counts = sweep()
+    if any(counts.values()):
+        logger.info("swept", extra=counts)
+    return counts

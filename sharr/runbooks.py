@@ -1,0 +1,203 @@
+"""
+What a runbook's end means: the execution that an attempt names, read in the member account and checked.
+
+Its strings are as hostile as a finding's: the state is JSON of a known shape, the plan is made again here from that
+state, and an undo call is taken only where it is, but for answers of earlier calls, the one that this plan has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sharr import arns
+from sharr.attempts import Attempt
+from sharr.looks import Looks
+from sharr.runtime.contract import CannotRepair
+from sharr.runtime.driver import bare, reopen
+from sharr.runtime.planning import is_read, new_journal, plan_of
+from sharr.runtime.runbook_plan import unpack
+from sharr.scripts import code_of
+from sharr.sessions import RoleNotAssumed
+
+# Source: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_AutomationExecution.html
+RUNNING = (
+    "Pending",
+    "InProgress",
+    "Waiting",
+    "Cancelling",
+    "PendingApproval",
+    "Scheduled",
+    "PendingChangeCalendarOverride",
+)
+OUTCOMES = ("REMEDIATED", "COMPLIANT", "PENDING", "RETRY", "FAILED")
+ANSWER_CHARACTERS = 512
+
+
+class NotOurs(Exception):
+    """What the execution says does not fit the attempt that named it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runbooks:
+    """Reads executions with the member account's reader role."""
+
+    looks: Looks
+
+    def on_end(self, execution: str) -> Attempt | None:
+        """Settle the attempt that started *execution*; None where none of ours did, or it is settled already."""
+        attempt_id = self.looks.attempts.of_execution(execution)
+        return self.settle(attempt_id) if attempt_id else None
+
+    def settle(self, attempt_id: str) -> Attempt | None:
+        """Settle an attempt whose runbook may have ended; None where it still runs or somebody else settles it."""
+        attempt = self.looks.attempts.get(attempt_id)
+        if attempt is None or attempt.has_ended or not attempt.execution:
+            return None
+        try:
+            execution = self._read(attempt)
+        except RoleNotAssumed as error:
+            execution = {"failure": f"{error} cannot be assumed: the runbook's result cannot be read"}
+        if execution.get("AutomationExecutionStatus") in RUNNING:
+            return None
+        lease = self.looks.attempts.take_over(attempt, self.looks.now())
+        if lease is None:
+            return None
+        journal, result = self.result_of(attempt, execution)
+        # Whatever is still to do is done in the function: its state is in the table, not in the runbook.
+        return self.looks.settle(replace(attempt, journal=journal, place="lambda", execution=None), lease, result)
+
+    def result_of(self, attempt: Attempt, execution: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the journal and the result of an execution that ended, whatever it says."""
+        empty = dict(attempt.journal)
+        if "failure" in execution:
+            return empty, _failed(str(execution["failure"]))
+        remediation = self.looks.catalogue.remediations[attempt.remediation]
+        if execution.get("DocumentName") != remediation.document_name:
+            return empty, _failed("the execution is of another document")
+        outputs = {s.get("StepName"): s.get("Outputs", {}) for s in execution.get("StepExecutions", ())}
+        status = _clean(execution.get("AutomationExecutionStatus"))
+        message = _clean(execution.get("FailureMessage", ""))
+        try:
+            if "Apply" in outputs and outputs["Apply"].get("record"):
+                record = unpack(outputs["Apply"]["record"][0])
+                return self._checked(attempt, record["journal"]), _result(record["result"])
+            if "Plan" in outputs and outputs["Plan"].get("record"):
+                record = unpack(outputs["Plan"]["record"][0])
+                if record["result"]["outcome"] != "PREVIEWED":
+                    return self._checked(attempt, record["journal"]), _result(record["result"])
+                journal = self._checked(attempt, record["journal"])
+                reopen(journal)  # Apply may have done all, some or nothing of it
+                why = f"the runbook ended {status} before it said what it did: {message}"
+                return journal, {"outcome": "RETRY", "why": why, "to_do": ""}
+        except (NotOurs, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            return empty, _failed(f"its record cannot be trusted: {_clean(str(error))}")
+        return empty, _failed(f"it ended {status}: {message}")
+
+    def _read(self, attempt: Attempt) -> dict[str, Any]:
+        target = attempt.target
+        role = arns.arn(target["partition"], "iam", "", target["account"], "role/sharr/sharr-reader")
+        try:
+            ssm = self.looks.sessions.open(role, attempt.id, None)("ssm", target["region"])
+            answer = ssm.get_automation_execution(AutomationExecutionId=attempt.execution)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "AutomationExecutionNotFoundException":
+                return {"failure": "the execution is not there (any more)"}
+            raise
+        return dict(answer["AutomationExecution"])
+
+    def _checked(self, attempt: Attempt, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a journal made here from what the runbook said; raises NotOurs where it does not fit."""
+        if said.get("token") != attempt.id:
+            raise NotOurs("it belongs to another attempt")
+        journal = new_journal(attempt.id)
+        before, after = said["before"], said.get("after")
+        for state in (before, after):
+            if state is not None and (not isinstance(state, dict) or state.keys() != {"config", "facts", "busy"}):
+                raise NotOurs("a state has another shape")
+        journal |= {"before": before, "after": after, "started": said.get("started") and attempt.created_at}
+        if before is None:
+            return journal
+        remediation = self.looks.catalogue.remediations[attempt.remediation]
+        try:
+            plan = plan_of(code_of(remediation), before, {**attempt.target, "now": attempt.created_at})
+        except CannotRepair:
+            return journal
+        writes = [c for c in plan if "operation" in c and not is_read(c)]
+        if said.get("open"):
+            journal["open"] = plan
+        done = said.get("plan", [])
+        if [(c["client"], c["operation"]) for c in done] != [
+            (c["client"], c["operation"]) for c in writes[: len(done)]
+        ]:
+            raise NotOurs("it did other calls than planned")
+        journal["plan"] = [bare(c) for c in writes[: len(done)]]
+        mine = [
+            inverse for c in reversed(writes[: len(done)]) for inverse in c.get("undo", ()) if "operation" in inverse
+        ]
+        theirs: Sequence[Mapping[str, Any]] = said.get("undo", [])
+        if theirs and not (len(theirs) <= len(mine) and all(_fits(m, t) for m, t in zip(mine, theirs, strict=False))):
+            raise NotOurs("its undo is not the plan's")
+        journal["undo"] = [{**m, "parameters": t["parameters"]} for m, t in zip(mine, theirs, strict=False)]
+        return journal
+
+
+def _fits(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """An undo call is the plan's own where it differs only in answers of earlier calls."""
+    same = all(mine.get(k) == theirs.get(k) for k in ("client", "operation", "region"))
+    return same and _matches(mine["parameters"], theirs["parameters"])
+
+
+def _matches(mine: Any, theirs: Any) -> bool:
+    if isinstance(mine, dict) and mine.keys() == {"$ref", "path"}:
+        return (
+            isinstance(theirs, str)
+            and 0 < len(theirs) <= ANSWER_CHARACTERS
+            and theirs.isascii()
+            and theirs.isprintable()
+        )
+    if isinstance(mine, dict) and mine.keys() == {"$json"}:
+        return isinstance(theirs, str) and _matches(mine["$json"], json.loads(theirs))
+    if isinstance(mine, dict):
+        return (
+            isinstance(theirs, dict)
+            and mine.keys() == theirs.keys()
+            and all(_matches(value, theirs[key]) for key, value in mine.items())
+        )
+    if isinstance(mine, list):
+        return (
+            isinstance(theirs, list)
+            and len(mine) == len(theirs)
+            and all(_matches(m, t) for m, t in zip(mine, theirs, strict=True))
+        )
+    return bool(mine == theirs)
+
+
+def _result(said: Mapping[str, Any]) -> dict[str, Any]:
+    if said["outcome"] not in OUTCOMES:
+        raise NotOurs(f"its outcome is {said['outcome']!r}")
+    seconds = said.get("seconds")
+    return {
+        "outcome": said["outcome"],
+        "why": _clean(said["why"]),
+        "to_do": _clean(said.get("to_do", "")),
+        "seconds": min(max(float(seconds), 1.0), 3600.0) if isinstance(seconds, int | float) else 60.0,
+        "gone": said.get("gone") is True,
+    }
+
+
+def _failed(why: str) -> dict[str, Any]:
+    return {
+        "outcome": "FAILED",
+        "why": f"the runbook failed: {why}",
+        "to_do": "look at the execution in the member account",
+    }
+
+
+def _clean(text: Any) -> str:
+    """Return a member account's text as one printable line of at most 400 characters."""
+    return "".join(c if c.isprintable() else " " for c in str(text))[:400]

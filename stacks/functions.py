@@ -1,0 +1,157 @@
+"""A Lambda function of ours: one runtime, one zip, JSON logs in a log group of its own, and its alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aws_cdk import CfnDeletionPolicy
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stacks import names
+from stacks.alarms import Alarm, Metric
+from stacks.intrinsics import ACCOUNT, REGION, Json, attribute, number, ref, text
+
+RUNTIME: Final = "python3.14"
+"""The newest that CDK offers; the code itself needs 3.11."""
+ARCHITECTURE: Final = "arm64"
+MEMORY_MB: Final = 512
+"""
+CPU comes with memory, and reading botocore's models is all CPU: below this a cold start takes several seconds, and what
+is saved on memory is paid in time.
+"""
+SECONDS: Final = 120
+"""A look takes one or two seconds, a batch has five; the rest is for resources that settle slowly."""
+VISIBILITY_SECONDS: Final = 6 * SECONDS
+"""Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html (six times the time-out)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The zip as CloudFormation finds it."""
+
+    bucket: str
+    key: str
+
+
+class Function(Construct):
+    """
+    A function and its log group.
+
+    *environment* comes on top of what every function has. *keeps_log* is for the log group that is a record.
+    Logical ids: `<id>Function`, `<id>Log`, `<id>Trouble`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        code: Code,
+        handler: str,
+        description: str,
+        role_arn: Json,
+        environment: Mapping[str, Json],
+        retention_days: Json,
+        topic_arn: Json,
+        seconds: int = SECONDS,
+        keeps_log: bool = False,
+    ) -> None:
+        super().__init__(scope, id)
+        self.log = logs.CfnLogGroup(self, "Log", retention_in_days=number(retention_days))
+        self.log.override_logical_id(f"{id}Log")
+        policy = CfnDeletionPolicy.RETAIN if keeps_log else CfnDeletionPolicy.DELETE
+        self.log.cfn_options.deletion_policy = self.log.cfn_options.update_replace_policy = policy
+        self.function = lambda_.CfnFunction(
+            self,
+            "Function",
+            code=lambda_.CfnFunction.CodeProperty(s3_bucket=code.bucket, s3_key=code.key),
+            role=text(role_arn),
+            handler=handler,
+            runtime=RUNTIME,
+            architectures=[ARCHITECTURE],
+            timeout=seconds,
+            memory_size=MEMORY_MB,
+            description=description,
+            environment=lambda_.CfnFunction.EnvironmentProperty(
+                variables={name: text(value) for name, value in {**self._common(id), **environment}.items()}
+            ),
+            logging_config=lambda_.CfnFunction.LoggingConfigProperty(
+                log_format="JSON",
+                application_log_level="INFO",
+                system_log_level="WARN",
+                log_group=text(ref(f"{id}Log")),
+            ),
+        )
+        self.function.override_logical_id(f"{id}Function")
+        self.name = ref(f"{id}Function")
+        self.arn = attribute(f"{id}Function", "Arn")
+        self.log_name = ref(f"{id}Log")
+        self.alarm = Alarm(
+            scope,
+            f"{id}Trouble",
+            description=f"{description} fails or is throttled. Look into its log group; a message that failed three "
+            "times is in the dead-letter queue.",
+            metrics=[
+                Metric("AWS/Lambda", "Errors", {"FunctionName": self.name}, "Sum"),
+                Metric("AWS/Lambda", "Throttles", {"FunctionName": self.name}, "Sum"),
+            ],
+            threshold=1,
+            # One error may be one throttled call that the next receive gets over.
+            periods=3,
+            topic_arn=topic_arn,
+        )
+
+    @staticmethod
+    def _common(id: str) -> dict[str, Json]:
+        return {
+            "ADMIN_ACCOUNT": ACCOUNT,
+            "HOME_REGION": REGION,
+            "LOG_LEVEL": "INFO",
+            "POWERTOOLS_SERVICE_NAME": id.lower(),
+            "POWERTOOLS_METRICS_NAMESPACE": names.METRICS,
+        }
+
+    def reads_from(
+        self, scope: Construct, queue_arn: Json, *, batch: int, concurrency: Json, after: Sequence[Construct]
+    ) -> None:
+        """Have the function read from a queue once what it needs (*after*: its policy) is there."""
+        id = f"{self.node.id}Reads"
+        mapping = lambda_.CfnEventSourceMapping(
+            scope,
+            id,
+            function_name=text(self.name),
+            event_source_arn=text(queue_arn),
+            batch_size=batch,
+            function_response_types=["ReportBatchItemFailures"],
+            scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(
+                maximum_concurrency=number(concurrency)
+            ),
+        )
+        for needed in after:
+            mapping.node.add_dependency(needed)
+
+
+def writes_logs(log_group_arns: Json) -> Json:
+    """Return the statement that lets a role write to log groups; *log_group_arns* end in `:*`."""
+    return {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": log_group_arns,
+    }
+
+
+def trusts(service: str) -> Json:
+    """Return a trust policy for a service that assumes the role for resources of its own account only."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
+    }
+
+
+def policy(*statements: Json) -> Json:
+    """Return a policy document."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
