@@ -87,7 +87,8 @@ def build(outdir: Path | None = None, remediations: Sequence[Remediation] | None
         app, "sharr-member", remediations=remediations, version=zipped.version, synthesizer=synthesizer()
     )
     for stack, tag in ((admin, "admin"), (roles, "member-roles"), (member, "member")):
-        Tags.of(stack).add("sharr", tag, priority=1)  # what has a tag of its own keeps it
+        # Priority: what has a tag of its own keeps it. Dashboards take tags since lately, and not in every Region.
+        Tags.of(stack).add("sharr", tag, priority=1, exclude_resource_types=["AWS::CloudWatch::Dashboard"])
     return app
 
 

@@ -611,7 +611,7 @@ class IdentityCenter:
             session_name=session_name,
             session_policy=json.loads(policy) if policy is not None else None,
         )
-        role_tags = {name: tag["Value"] for name, tag in (role.tags or {}).items()} if role is not None else {}
+        role_tags = {tag["Key"]: tag["Value"] for tag in role.tags} if role is not None else {}
         user_id = answer["AssumedRoleUser"]["AssumedRoleId"]
         found = answer["Credentials"]
         self._keys[found["AccessKeyId"]] = _Key(
@@ -687,6 +687,8 @@ def _owner_of(arn: str) -> str | None:
     if len(parts) == 6 and parts[2] == "s3":
         found = s3_backends.bucket_accounts.get(parts[5].partition("/")[0])
         return found[1] if found else None
+    if len(parts) == 6 and parts[2] == "cloudtrail":
+        return None  # a member sees its organization's trail as one of its own account: no policy of another's decides
     return _account_of(arn)
 
 

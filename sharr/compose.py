@@ -128,12 +128,14 @@ def composed_script(
     script = _Part(documents / remediation.id / "script.py")
     steps = [_Part(runtime / f"{name}.py") for name in after]
     _refuse_names_used_twice(remediation.id, [*parts, script, *steps])
-    imports = sorted({line for part in [*parts, *helpers, script, *steps] for line in part.imports})
+    lines = {line for part in [*parts, *helpers, script, *steps] for line in part.imports}
+    imports = sorted(lines | ({"from types import SimpleNamespace"} if helpers else set()))
     wrapped = [_as_function(name, part) for name, part in zip(remediation.auxiliary, helpers, strict=True)]
     named = ", ".join(f'"{name}": _auxiliary_{name}()' for name in remediation.auxiliary)
     text = "\n\n\n".join(
         [
-            f"# SHARR {remediation.id}, code {remediation.code}\n" + "\n".join(imports),
+            f"# SHARR {remediation.id}, code {remediation.code}. The runtime stands here without its comments.\n"
+            + "\n".join(imports),
             f"REMEDIATION = {pformat(data, width=110, sort_dicts=False)}",
             *(part.text() for part in parts),
             *wrapped,
@@ -153,49 +155,75 @@ def composed_script(
 
 
 class _Part:
-    """A module cut into what the composed text needs: its imports, and its body without them and without docstring."""
+    """
+    A module cut into what the composed text needs: its imports, and its body without them.
+
+    Scripts stand as they were written. The runtime, the same in every document, stands without docstrings, comments and
+    annotations: Plan and Apply each carry it, and 64 KB have to hold both.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         source = path.read_text()
         tree = ast.parse(source)
-        lines = source.splitlines()
-        drop = _rest_of_docstrings(tree) if path.parent.name == "runtime" else set()
+        drop: set[int] = set()
         self.imports: list[str] = []
         self.names: set[str] = set()
         self.title = (ast.get_docstring(tree) or "").splitlines()[0:1]
+        rest: list[ast.stmt] = []
         for index, node in enumerate(tree.body):
+            lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
             if isinstance(node, ast.Import | ast.ImportFrom):
-                drop.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+                drop.update(lines)
                 if isinstance(node, ast.Import) or not (node.module or "").startswith("sharr"):
                     self.imports.append(ast.unparse(node))
-            elif index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                drop.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                continue
+            if index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                drop.update(lines)
+                continue
+            rest.append(node)
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 self.names.add(node.name)
             elif isinstance(node, ast.Assign):
                 self.names.update(t.id for t in node.targets if isinstance(t, ast.Name))
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 self.names.add(node.target.id)
-        self.body = "\n".join(line for number, line in enumerate(lines, 1) if number not in drop).strip()
+        if path.parent.name == "runtime":
+            bare = [_Bare().visit(node) for node in rest]
+            self.body = "\n\n".join(ast.unparse(node) for node in bare)
+        else:
+            kept = [line for number, line in enumerate(source.splitlines(), 1) if number not in drop]
+            self.body = "\n".join(kept).strip()
 
     def text(self) -> str:
         return f"# ---- {self.path.parent.name}/{self.path.name}: {''.join(self.title)}\n\n{self.body}"
 
 
-def _rest_of_docstrings(tree: ast.Module) -> set[int]:
-    """
-    The lines of the runtime's docstrings but their first sentence: two steps of 64 KB have to hold all of it.
+class _Bare(ast.NodeTransformer):
+    """Takes docstrings and annotations away."""
 
-    A docstring that opens on a line of its own keeps that line, the first of its text and the closing quotes.
-    """
-    lines: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
-            text = node.body[0]
-            if text.end_lineno and text.end_lineno > text.lineno + 1:
-                lines.update(range(text.lineno + 2, text.end_lineno))
-    return lines
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # ast's own naming
+        self.generic_visit(node)
+        node.returns = None
+        arguments = node.args
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            argument.annotation = None
+        return self._without_docstring(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self.generic_visit(node)
+        return self._without_docstring(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is None:
+            return node
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    @staticmethod
+    def _without_docstring(node: ast.FunctionDef | ast.ClassDef) -> ast.AST:
+        if ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+        return node
 
 
 def _as_function(name: str, part: _Part) -> str:

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from aws_cdk import CfnCondition, CfnCustomResource, CfnDeletionPolicy, CfnOutput, CfnResource, Stack, Token
+from aws_cdk import CfnCondition, CfnDeletionPolicy, CfnOutput, CfnResource, Stack, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
@@ -23,11 +22,10 @@ from sharr.remediation import Remediation
 from sharr.standards import Standard, Standards
 from stacks import dashboard, names, parameters
 from stacks.alarms import Alarm, Metric
-from stacks.functions import Code, Function, policy, trusts, writes_logs
+from stacks.functions import Code, Function, policy, resource, trusts, writes_logs
 from stacks.intrinsics import (
     ACCOUNT,
     NO_VALUE,
-    REGION,
     Json,
     arn,
     attribute,
@@ -114,10 +112,11 @@ class AdminStack(Stack):
         }
         for standard in self._standards:
             conditions[self._loaded(standard)] = equals(ref(parameters.load(standard)), "yes")
-            conditions[self._takes_all(standard)] = equals(join(",", ref(parameters.automatic(standard))), "*")
+            if self.served(standard):
+                conditions[self._takes_all(standard)] = equals(join(",", ref(parameters.automatic(standard))), "*")
         for name, expression in conditions.items():
             condition = CfnCondition(self, name)
-            condition.expression = Token.as_any(expression)  # type: ignore[assignment]  # JSON is what it becomes
+            condition.expression = Token.as_any(expression)
 
     @staticmethod
     def _loaded(standard: Standard) -> str:
@@ -127,10 +126,10 @@ class AdminStack(Stack):
     def _takes_all(standard: Standard) -> str:
         return f"Takes{standard.name}All"
 
-    def _on(self, condition: str, resource: CfnResource) -> None:
+    def _on(self, condition: str, made: CfnResource) -> None:
         found = self.node.find_child(condition)
         assert isinstance(found, CfnCondition)
-        resource.cfn_options.condition = found
+        made.cfn_options.condition = found
 
     # ---------------------------------------------------------------------------------------------------------- pieces
     def _topic(self) -> Json:
@@ -245,17 +244,17 @@ class AdminStack(Stack):
         )
 
     def _account_lists(self) -> None:
-        for id, about in (
+        for which, about in (
             ("AutomaticAccounts", "accounts in which findings are repaired by themselves; none: in all"),
             ("ExcludedAccounts", "accounts in which nothing is repaired"),
         ):
             ssm.CfnParameter(
                 self,
-                f"{id}List",
+                f"{which}List",
                 type="String",
                 tier="Intelligent-Tiering",
                 # A parameter may not be empty, so the first word says nothing.
-                value=text(join(",", ["accounts", join(",", ref(id))])),
+                value=text(join(",", ["accounts", join(",", ref(which))])),
                 description=f"SHARR: {about}; the word accounts, then their ids",
             )
 
@@ -304,7 +303,9 @@ class AdminStack(Stack):
             self._assumes("sharr-*"),
             {
                 "Effect": "Allow",
-                "Action": [f"dynamodb:{a}" for a in ("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem", "Query")],
+                "Action": [
+                    f"dynamodb:{a}" for a in ("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem", "Query")
+                ],
                 "Resource": self._table_arn,
             },
             {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue.arn},
@@ -381,11 +382,6 @@ class AdminStack(Stack):
             },
             # IAM knows no resource of ListFindingAggregators.
             {"Effect": "Allow", "Action": "securityhub:ListFindingAggregators", "Resource": "*"},
-            {
-                "Effect": "Allow",
-                "Action": "securityhub:GetFindingAggregator",
-                "Resource": arn("securityhub", "finding-aggregator/*", region="*"),
-            },
         )
         function = Function(
             self,
@@ -399,20 +395,23 @@ class AdminStack(Stack):
             topic_arn=topic_arn,
             seconds=SERVICE_SECONDS,
         )
-        resource = CfnCustomResource(
-            self, "Buttons", service_token=text(function.arn), service_timeout=SERVICE_SECONDS
-        )
-        resource.add_override("Type", "Custom::SHARRCustomActions")
-        resource.add_property_override("HomeRegion", REGION)
-        resource.add_property_override("Actions", [{"Id": a.id, "Name": a.name} for a in CUSTOM_ACTIONS])
-        resource.add_property_override(
-            "AutomaticControls",
+        resource(
+            self,
+            "Buttons",
+            "Custom::SHARRCustomActions",
             {
-                s.name: either(self._loaded(s), join(",", ref(parameters.automatic(s)))) for s in self._standards
+                "ServiceToken": function.arn,
+                "ServiceTimeout": SERVICE_SECONDS,
+                # The function knows them; here they have an update call it when a name changes.
+                "Actions": [{"Id": action.id, "Name": action.name} for action in CUSTOM_ACTIONS],
+                "AutomaticControls": {
+                    s.name: either(self._loaded(s), ref(parameters.automatic(s))) for s in self._standards
+                },
             },
         )
 
-    def action_arns(self) -> list[Json]:
+    @staticmethod
+    def action_arns() -> list[Json]:
         """Return the ARNs of the buttons, which follow from their ids."""
         return [arn("securityhub", f"action/custom/{action.id}") for action in CUSTOM_ACTIONS]
 
@@ -478,21 +477,27 @@ class AdminStack(Stack):
             # No dead-letter queue: the next minute does what this one did not.
             targets=[events.CfnRule.TargetProperty(id="Sweeper", arn=text(sweeper.arn))],
         )
-        lambda_.CfnPermission(
+        resource(
             self,
             "EveryMinuteInvokes",
-            action="lambda:InvokeFunction",
-            function_name=text(sweeper.name),
-            principal="events.amazonaws.com",
-            source_arn=text(attribute("EveryMinute", "Arn")),
+            "AWS::Lambda::Permission",
+            {
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": sweeper.name,
+                "Principal": "events.amazonaws.com",
+                "SourceArn": attribute("EveryMinute", "Arn"),
+            },
         )
-        lambda_.CfnEventInvokeConfig(
+        resource(
             self,
             "SweeperRetries",
-            function_name=text(sweeper.name),
-            qualifier="$LATEST",
-            maximum_retry_attempts=0,
-            maximum_event_age_in_seconds=60,
+            "AWS::Lambda::EventInvokeConfig",
+            {
+                "FunctionName": sweeper.name,
+                "Qualifier": "$LATEST",
+                "MaximumRetryAttempts": 0,
+                "MaximumEventAgeInSeconds": 60,
+            },
         )
         Alarm(
             self,
@@ -511,13 +516,13 @@ class AdminStack(Stack):
 
     def _log_rights(self) -> None:
         """Log groups in nested stacks have names that begin with this stack's: no right waits for a nested stack."""
-        for id, role, groups in (
+        for name, role, groups in (
             ("RepairLogs", ref("RepairRole"), arn("logs", "log-group:${AWS::StackName}-Playbook*:*")),
             ("ObserveLogs", ref("ObserveRole"), [attribute("OutcomeLog", "Arn"), attribute("SweeperLog", "Arn")]),
             ("CustomActionsLogs", ref("CustomActionsRole"), attribute("CustomActionsLog", "Arn")),
         ):
             iam.CfnPolicy(
-                self, id, policy_name="logs", roles=[text(role)], policy_document=policy(writes_logs(groups))
+                self, name, policy_name="logs", roles=[text(role)], policy_document=policy(writes_logs(groups))
             )
         # Its one run has to be seen.
         self.node.find_child("Buttons").node.add_dependency(self.node.find_child("CustomActionsLogs"))
@@ -525,9 +530,7 @@ class AdminStack(Stack):
     # -------------------------------------------------------------------------------------------------- to be looked at
     def _dashboard(self, playbooks: Sequence[Playbook], functions: Sequence[Function]) -> None:
         def of_playbooks(output: str) -> list[tuple[str | None, Json]]:
-            return [
-                (self._loaded(s), attribute(f"Playbook{s.name}", f"Outputs.{output}")) for s in self._standards
-            ]
+            return [(self._loaded(s), attribute(f"Playbook{s.name}", f"Outputs.{output}")) for s in self._standards]
 
         queue = self._outcome_queue
         cloudwatch.CfnDashboard(
@@ -564,5 +567,3 @@ class AdminStack(Stack):
 def _by_service_and_number(control: str) -> tuple[str, int]:
     service, number = control.split(".")
     return service, int(number)
-
-

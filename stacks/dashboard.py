@@ -41,7 +41,7 @@ def body(queues: Sequence[Named], dead: Sequence[Named], functions: Sequence[Nam
     parts: list[Json] = ['{"widgets":[', sub(",".join(widgets))]
     for title, x, y, statistic, lines in with_names:
         before, after = _widget(title, x, y, {"metrics": "LINES", "stat": statistic, "period": 300}).split('"LINES"')
-        parts += [sub(f",{before}["), join(",", lines), sub(f"]{after}")]
+        parts += [sub(f",{before}["), join(",", lines), f"]{after}"]
     return join("", [*parts, "]}"])
 
 
@@ -54,7 +54,7 @@ def _lines(namespace: str, metric: str, dimension: str, named: Sequence[Named]) 
 
 
 def _widget(title: str, x: int, y: int, properties: Mapping[str, Any]) -> str:
-    shown = {"title": title, "region": "${AWS::Region}", "view": "timeSeries", **properties}
+    shown = {"region": "${AWS::Region}", "title": title, "view": "timeSeries", **properties}
     return json.dumps({"type": "metric", "x": x, "y": y, "width": 12, "height": 6, "properties": shown})
 
 

@@ -1,4 +1,4 @@
-"""The member stack: runbooks for the accounts and Regions that shall have them, and the word back to the admin account."""
+"""The member stack: runbooks for the accounts and Regions that shall have them, and the word back when one ended."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from stacks.intrinsics import arn, text
 
 SPLIT: Final[Mapping[str, int]] = {"ec2": 4, "iam": 2, "rds": 4, "s3": 2}
 """
-Services with so many remediations that one template (1 MB, a document has up to 64 KB) may not hold their documents, and
-over how many nested stacks these are spread. Changing a number moves documents between stacks that are there: a document
-has a fixed name, so the one stack cannot make it before the other one deleted it. Then delete the member stack first.
+Over how many nested stacks the documents of a service are spread, where one template (1 MB; a document has up to 64 KB)
+may not hold them. Changing a number moves documents between stacks that are there: their names are fixed, so the one
+stack cannot make what the other one has not deleted yet. Who changes it has users delete the member stack first.
 """
 
 
@@ -92,7 +92,7 @@ class Documents(NestedStack):
             )
         resource = self.nested_stack_resource
         assert resource is not None
-        resource.override_logical_id(f"Documents{name}")  # type: ignore[attr-defined]
+        resource.override_logical_id(f"Documents{name}")
 
 
 def stack_of(remediation_id: str) -> str:

@@ -34,7 +34,9 @@ class MemberRolesStack(Stack):
         version: str,
         **kwargs: Any,
     ) -> None:
-        super().__init__(scope, id, description=f"SHARR {version}: roles in a member account, once per account", **kwargs)
+        super().__init__(
+            scope, id, description=f"SHARR {version}: roles in a member account, once per account", **kwargs
+        )
         CfnParameter(
             self,
             "SecHubAdminAccount",
@@ -53,7 +55,7 @@ class MemberRolesStack(Stack):
             description="The roles are assumed from this organization only; empty: the admin account is enough",
         )
         condition = CfnCondition(self, "InOrganization")
-        condition.expression = Token.as_any(negated(equals(ref("OrganizationId"), "")))  # type: ignore[assignment]
+        condition.expression = Token.as_any(negated(equals(ref("OrganizationId"), "")))
         for remediation in remediations:
             self._remediation(remediation)
         for auxiliary in auxiliaries:
@@ -66,9 +68,7 @@ class MemberRolesStack(Stack):
     def _remediation(self, remediation: Remediation) -> None:
         trust = [_trusts_admin(names.REPAIR_ROLE)]
         if "runbook" in remediation.places:
-            trust.append(
-                _trusts_service("ssm.amazonaws.com", arn("ssm", "automation-execution/*", region="*"))
-            )
+            trust.append(_trusts_service("ssm.amazonaws.com", arn("ssm", "automation-execution/*", region="*")))
         self._role(
             names.camel("Role", remediation.id),
             remediation.role_name,
@@ -147,9 +147,7 @@ class MemberRolesStack(Stack):
             "events",
         )
 
-    def _role(
-        self, id: str, name: str, description: str, trust: list[Json], statements: list[Json], tag: str
-    ) -> None:
+    def _role(self, id: str, name: str, description: str, trust: list[Json], statements: list[Json], tag: str) -> None:
         iam.CfnRole(
             self,
             id,
@@ -194,7 +192,7 @@ def _trusts_service(service: str, source_arn: Json | None) -> Json:
 
 
 def filled(value: Any) -> Json:
-    """Return *value* with a Fn::Sub around each text that names an `${AWS::...}`; IAM's own `${...}` stay as they are."""
+    """Return *value* with a Fn::Sub around each text with an `${AWS::...}`; IAM's own `${...}` stay as they are."""
     if isinstance(value, str):
         if "${AWS::" not in value:
             return value

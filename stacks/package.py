@@ -40,7 +40,7 @@ LIBRARIES = {
     "typing_extensions": "typing-extensions",
     "urllib3": "urllib3",
 }
-"""Module and distribution. boto3 is ours too: Lambda's own copy changes without notice, and scripts are tested on this."""
+"""Module and distribution. boto3 is ours too: Lambda's own changes without notice, and scripts are tested on this."""
 
 LEFT_OUT = (
     "aws_lambda_powertools/event_handler/",  # web APIs, with a browser's JavaScript

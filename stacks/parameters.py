@@ -12,7 +12,10 @@ from sharr.standards import Standard
 CONTROLS: Final = r"^$|^\*$|^[A-Z][A-Za-z0-9]{1,31}\.[0-9]{1,4}$"
 ACCOUNTS: Final = r"^$|^[0-9]{12}$"
 ORGANIZATION: Final = r"^$|^o-[a-z0-9]{10,32}$"
-LOG_DAYS: Final = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653]
+LOG_DAYS: Final = (
+    *("1", "3", "5", "7", "14", "30", "60", "90", "120", "150", "180", "365"),
+    *("400", "545", "731", "1096", "1827", "2192", "2557", "2922", "3288", "3653"),
+)
 """Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
 
 
@@ -146,8 +149,8 @@ def declare(stack: Stack, standards: Iterable[Standard]) -> None:
             "Days to keep logs",
             {
                 "type": "Number",
-                "default": 365,
-                "allowed_values": [str(days) for days in LOG_DAYS],
+                "default": "365",
+                "allowed_values": list(LOG_DAYS),
                 "description": "Of all log groups of this stack; the one with the outcomes stays when it is deleted",
             },
         ),

@@ -49,7 +49,7 @@ class Playbook(NestedStack):
             CfnParameter(self, name, type=kind)
         condition = CfnCondition(self, "HasAutomaticControls")
         # A list parameter that is empty is a list with one empty text.
-        condition.expression = Token.as_any(negated(equals(join(",", ref("AutomaticControls")), "")))  # type: ignore[assignment]
+        condition.expression = Token.as_any(negated(equals(join(",", ref("AutomaticControls")), "")))
 
         topic_arn = ref("TopicArn")
         queue = Queue(self, "Queue", topic_arn=topic_arn)
@@ -128,7 +128,7 @@ class Playbook(NestedStack):
             self._output(name, value)
         resource = self.nested_stack_resource
         assert resource is not None
-        resource.override_logical_id(f"Playbook{standard.name}")  # type: ignore[attr-defined]
+        resource.override_logical_id(f"Playbook{standard.name}")
         self.resource = resource
 
     def _output(self, name: str, value: Json) -> None:

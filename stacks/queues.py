@@ -69,14 +69,18 @@ class Queue(Construct):
 
     def _queue(self, id: str, **properties: object) -> None:
         queue = sqs.CfnQueue(
-            self, id, sqs_managed_sse_enabled=True, message_retention_period=DAYS_14, **properties  # type: ignore[arg-type]
+            self,
+            id,
+            sqs_managed_sse_enabled=True,
+            message_retention_period=DAYS_14,
+            **properties,  # type: ignore[arg-type]
         )
         queue.override_logical_id(id)
 
     def takes_from(self, rules: Sequence[str]) -> None:
         """Let EventBridge send for the rules with these logical ids, and nobody without TLS. Call it once."""
         of_rules = {"ArnEquals": {"aws:SourceArn": [attribute(rule, "Arn") for rule in rules]}}
-        for id, arn, by_rules in (
+        for queue, arn, by_rules in (
             (self.id, self.arn, bool(rules)),
             (f"{self.id}EventsDead", self.events_dead_arn, bool(rules)),
             (f"{self.id}Dead", self.dead_arn, False),
@@ -104,11 +108,11 @@ class Queue(Construct):
                 )
             policy = sqs.CfnQueuePolicy(
                 self,
-                f"{id}Policy",
-                queues=[text(ref(id))],
+                f"{queue}Policy",
+                queues=[text(ref(queue))],
                 policy_document={"Version": "2012-10-17", "Statement": statements},
             )
-            policy.override_logical_id(f"{id}Policy")
+            policy.override_logical_id(f"{queue}Policy")
 
     def as_target(self) -> events.CfnRule.TargetProperty:
         """Return the queue as a rule's target, with retries for a day and its dead-letter queue after them."""

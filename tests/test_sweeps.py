@@ -389,9 +389,9 @@ def run_as_runbook(b: Bench, case: Case, resource_id: str) -> tuple[dict[str, st
     }
     steps = document(b.remediation)["mainSteps"]
     trust = {"Effect": "Allow", "Principal": {"Service": "ssm.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    b.client("iam").update_assume_role_policy(
-        RoleName=b.remediation.role_name, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    )
+    role = b.client("iam").get_role(RoleName=b.remediation.role_name)["Role"]["AssumeRolePolicyDocument"]
+    trusts = {"Version": "2012-10-17", "Statement": [*role["Statement"], trust]}  # later looks are the function's
+    b.client("iam").update_assume_role_policy(RoleName=b.remediation.role_name, PolicyDocument=json.dumps(trusts))
     credentials = b.world.identity.service_assumes_role("ssm.amazonaws.com", b.role_arn, "runbook", {})
     with b.world.identity.run_as(credentials, b.region, {}):
         plan = run_script(steps[0], payload)

@@ -50,7 +50,7 @@ def respond_to(event: Mapping[str, Any], hub: Any, account: str, region: str) ->
 
 
 def check_controls(lists: Mapping[str, Iterable[str]]) -> None:
-    """Raise Refused for a control that we do not serve in a standard, naming the nearest right ones."""
+    """Raise Refused for a control that we do not serve; *lists* are standard -> control ids."""
     catalogue = compiled()
     wrong = []
     for standard, controls in lists.items():

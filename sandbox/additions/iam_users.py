@@ -33,7 +33,8 @@ def install(world: World, patches: Patches) -> None:
 
 def set_password_created(account: str, user: str, at: datetime) -> None:
     """Make a user's console password as old as the test wants it."""
-    iam_backends[account]["global"].get_user(user).password_created = at.astimezone(UTC).replace(tzinfo=None)
+    found: Any = iam_backends[account]["global"].get_user(user)
+    found.password_created = at.astimezone(UTC).replace(tzinfo=None)
 
 
 def _create_user(request: Request, proceed: Callable[[], Any]) -> Any:

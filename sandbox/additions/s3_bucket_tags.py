@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree
 
-import xmltodict
 from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
 
@@ -34,6 +34,5 @@ def install(world: World, patches: Patches) -> None:
 def _tags(body: Any) -> dict[str, str]:
     if not body:
         return {}
-    parsed = xmltodict.parse(body, force_list=("Tag",))
-    listed = (parsed["CreateBucketConfiguration"].get("Tags") or {}).get("Tag", [])
-    return {tag["Key"]: tag.get("Value") or "" for tag in listed}
+    found = ElementTree.fromstring(body).iterfind("./{*}Tags/{*}Tag")
+    return {tag.findtext("{*}Key", ""): tag.findtext("{*}Value", "") for tag in found}

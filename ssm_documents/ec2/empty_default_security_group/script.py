@@ -67,8 +67,9 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     if facts["used_by"]:
         more = facts["used_by"] - len(facts["named"])
         names = ", ".join(facts["named"]) + f" and {more} more" * bool(more)
+        who = "1 network interface uses" if facts["used_by"] == 1 else f"{facts['used_by']} network interfaces use"
         raise CannotRepair(
-            f"{facts['used_by']} network interfaces use the group and would lose all traffic: {names}",
+            f"{who} the group and would lose all traffic: {names}",
             "give them a security group of their own, then repair again",
         )
     for direction, rules in sorted(facts["rules"].items()):

@@ -114,7 +114,7 @@ def test_a_group_that_is_not_called_default_is_refused() -> None:
 @pytest.mark.parametrize(
     ("interfaces", "text"),
     [
-        (1, "1 network interfaces use the group and would lose all traffic: eni-0;"),
+        (1, "1 network interface uses the group and would lose all traffic: eni-0;"),
         (5, "5 network .*: eni-0, eni-1, eni-2, eni-3, eni-4;"),
         (7, "7 network .*: eni-0, eni-1, eni-2, eni-3, eni-4 and 2 more;"),
     ],

@@ -95,6 +95,8 @@ CASES = [
 MINE = {"id": "fl-1", "traffic": "REJECT", "status": "SUCCESS", "noted": None, "age": 900}
 AUX = {"flow_log_group": {"name": f"/sharr/vpc/{VPC}", "role": True, "group": None}}
 
+MAKES = ["create_log_group", "put_retention_policy", "create_flow_logs", None]
+
 
 def state(**facts: Any) -> dict[str, Any]:
     given = {"owner": "222222222222", "mine": None, "others": [], "aux": AUX, **facts}
@@ -119,8 +121,8 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("case", "facts", "operations"),
     [
-        ("nothing is logged", {}, ["create_log_group", "put_retention_policy", "create_flow_logs", None]),
-        ("accepted only", {"others": ["ACCEPT"]}, ["create_log_group", "put_retention_policy", "create_flow_logs", None]),
+        ("nothing is logged", {}, MAKES),
+        ("accepted only", {"others": ["ACCEPT"]}, MAKES),
         ("somebody's flow log of rejected traffic", {"others": ["REJECT"]}, []),
         ("somebody's flow log of all traffic", {"others": ["ACCEPT", "ALL"]}, []),
         ("ours, seen to deliver", {"mine": MINE | {"noted": "seen"}}, []),
@@ -129,7 +131,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         ("ours has no record yet", {"mine": MINE | {"status": None}}, ["create_tags"]),
         ("ours cannot deliver", {"mine": MINE | {"status": "FAILED"}}, ["create_tags", "describe_flow_logs"]),
     ],
-)  # fmt: skip
+)
 def test_plan(case: str, facts: dict[str, Any], operations: list[str | None]) -> None:
     assert operations == [one.get("operation") for one in plan(state(**facts), target())], case
 
@@ -171,9 +173,10 @@ def test_a_value_that_aws_does_not_take_is_refused_beforehand(name: str, value: 
 
 def test_every_retention_that_cloudwatch_logs_offers_is_taken() -> None:
     parameter = next(p for p in remediation_of(ID).parameters if p.name == "retentionDays")
-    offered = "1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653".split()
+    days = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+    offered = [str(number) for number in days]
 
-    assert [parameter.typed(days) for days in offered] == offered
+    assert [parameter.typed(text) for text in offered] == offered
 
 
 def test_the_outcome_waits_until_the_flow_log_delivers() -> None:

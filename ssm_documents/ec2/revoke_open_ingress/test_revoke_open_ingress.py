@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,7 @@ def group(*permissions: Json, tags: Json | None = None) -> Callable[[Bench], str
             allow("-1", None, v4="10.0.0.0/8", text="offices"),
             allow("tcp", (22, 22), v4="192.0.2.0/24", text="bastion"),
         ]
-        for one in (*permissions, *siblings):
+        for one in copy.deepcopy([*permissions, *siblings]):
             for pair in one.get("UserIdGroupPairs", []):
                 pair["GroupId"] = made
             for pair in one.get("PrefixListIds", []):

@@ -58,8 +58,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     keys = [
         id_
         for id_, status in sorted(config["keys"].items())
-        if status == "Active"
-        and stale(facts["key_created"][id_], None if by_age else facts["key_used"].get(id_))
+        if status == "Active" and stale(facts["key_created"][id_], None if by_age else facts["key_used"].get(id_))
     ]
     unused = not by_age and config["password"] and stale(facts["password_created"], facts["password_used"])
     if unused and not target["options"].get("delete_login_profile"):
@@ -87,7 +86,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def user_of(iam: Any, resource: dict[str, Any]) -> dict[str, Any]:
-    """Return the user that the finding names, by ARN or by unique id. Raises ResourceGone: another of that name is not it."""
+    """Return the user that the finding names, by ARN or unique id. Another one of that name is not it: ResourceGone."""
     name = resource["user"]
     try:
         if resource["id"] == name:

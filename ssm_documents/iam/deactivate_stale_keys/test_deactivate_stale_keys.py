@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from sandbox.additions.iam import set_key_created, set_key_last_used, set_password_last_used
 from sandbox.additions.iam_users import set_password_created
@@ -59,10 +59,10 @@ def statuses(b: Bench) -> dict[str, str]:
 
 
 def has_password(b: Bench) -> bool:
+    iam = b.client("iam")
     try:
-        b.client("iam").get_login_profile(UserName=USER)
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == "NoSuchEntity"
+        iam.get_login_profile(UserName=USER)
+    except iam.exceptions.NoSuchEntityException:
         return False
     return True
 
@@ -102,9 +102,7 @@ CASES = [
     Case("IAM.3", "an old key that is in use", broken((100, 1), (10, 1)), rotated(90)),
     Case("IAM.3", "two old keys of a user with a path", broken((100, 1), (400, None), path="/a/b/"), rotated(90)),
     Case("IAM.3", "a user named by its unique id", broken_by_id, rotated(90)),
-    Case(
-        "IAM.3", "an age of the user's own", broken((40, 1)), rotated(30), parameters={"maxAccessKeyAge": ["30"]}
-    ),
+    Case("IAM.3", "an age of the user's own", broken((40, 1)), rotated(30), parameters={"maxAccessKeyAge": ["30"]}),
     Case("IAM.8", "a key unused for long", broken((300, 100), (300, 1)), used_within(90)),
     Case("IAM.8", "a key never used", broken((100, None)), used_within(90)),
     Case("IAM.22", "a key unused for 50 days", broken((300, 50)), used_within(45)),
@@ -207,10 +205,9 @@ def test_a_denied_read_is_not_taken_for_an_absent_password() -> None:
     # ASR swallowed every ClientError and reported success.
     with bench(ID) as b:
         arn, _ = user(b, (300, 1), password=(300, 200))
-        denied = (
-            '{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "iam:GetLoginProfile", "Resource": "*"}}'
-        )
-        b.client("iam").put_role_policy(RoleName=b.remediation.role_name, PolicyName="no", PolicyDocument=denied)
+        deny = {"Effect": "Deny", "Action": "iam:GetLoginProfile", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": deny})
+        b.client("iam").put_role_policy(RoleName=b.remediation.role_name, PolicyName="no", PolicyDocument=policy)
 
         assert b.remediate("IAM.8", arn)["outcome"] == "FAILED"
 

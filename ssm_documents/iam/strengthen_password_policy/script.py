@@ -1,4 +1,4 @@
-"""IAM.7, IAM.10 to IAM.17: make the account's password policy as strict as the control asks for, and weaker in nothing."""
+"""IAM.7, IAM.10 to IAM.17: make the account's password policy as strict as the control asks, and weaker in nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     """
     Read the policy: sorted [name, value] pairs, or None where the account has none.
 
-    A list, so that it is one leaf: it is put whole, so an undo must not run over another field that somebody changed since.
+    A list, so that it is one leaf: as it is put whole, an undo must not run over another field that was changed since.
     A number that is not set is left out, a switch that is not set is false; to AWS both are the same.
 
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAccountPasswordPolicy.html

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,10 +50,10 @@ def having(**policy: Any) -> Any:
 
 
 def policy_of(b: Bench) -> dict[str, Any] | None:
+    iam = b.client("iam")
     try:
-        return dict(b.client("iam").get_account_password_policy()["PasswordPolicy"])
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == "NoSuchEntity"
+        return dict(iam.get_account_password_policy()["PasswordPolicy"])
+    except iam.exceptions.NoSuchEntityException:
         return None
 
 
