@@ -41,7 +41,7 @@ def document(remediation: Remediation, root: Path = ROOT) -> dict[str, Any]:
         "region": "{{ global:REGION }}",
         "partition": {"Ref": "AWS::Partition"},
     }
-    inputs = {name: f"{{{{ {name} }}}}" for name in ("ResourceId", "Control", "AttemptId", "Parameters")}
+    inputs = {name: f"{{{{ {name} }}}}" for name in ("ResourceId", "Control", "AttemptId", "Parameters", "Options")}
     content = {
         "schemaVersion": "0.3",
         "description": f"{about}. Risk: {remediation.risk.disruption}. {remediation.risk.may_break}",
@@ -71,6 +71,12 @@ def document(remediation: Remediation, root: Path = ROOT) -> dict[str, Any]:
                 "type": "String",
                 "description": "JSON object with values for: "
                 + (", ".join(p.name for p in remediation.parameters) or "nothing"),
+                "default": "",
+                "allowedPattern": r"^(\{[ -~]{0,500}\})?$",
+            },
+            "Options": {
+                "type": "String",
+                "description": "JSON object of switches that a person must set (none is on by default)",
                 "default": "",
                 "allowedPattern": r"^(\{[ -~]{0,500}\})?$",
             },

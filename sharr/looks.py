@@ -34,6 +34,7 @@ from sharr.targets import NotATarget, lease_key, target_for
 RETRIES = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6))
 HELD_FOR = timedelta(minutes=15)
 CLAIM_TRIES = 5
+LONGEST_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +169,8 @@ class Looks:
         attempt = replace(
             attempt,
             outcome=result["outcome"],
-            why=result["why"],
-            to_do=result.get("to_do") or "",
+            why=result["why"][:LONGEST_TEXT],
+            to_do=(result.get("to_do") or "")[:LONGEST_TEXT],
             guard=result.get("guard", ""),
             gone=bool(result.get("gone")),
         )
@@ -248,6 +249,7 @@ class Looks:
                     "Control": [attempt.control],
                     "AttemptId": [attempt.id],
                     "Parameters": [json.dumps(attempt.target["parameters"]) if attempt.target["parameters"] else ""],
+                    "Options": [json.dumps(attempt.target["options"]) if attempt.target["options"] else ""],
                 },
             )["AutomationExecutionId"]
         except Stopped as error:

@@ -33,7 +33,7 @@ class Publisher:
     findings: FindingsPort
     topic: Any
     log: Callable[[dict[str, Any]], None]
-    measure: Callable[[Attempt, float], None]
+    measure: Callable[[list[Attempt]], None]
     now: Callable[[], datetime]
 
     def publish(self, ids: Iterable[str]) -> dict[str, str]:
@@ -64,8 +64,8 @@ class Publisher:
         told = [a for a in told if a.id not in failed]
         for attempt in told:
             self.log({"message": "outcome", **log_line(attempt, self.now())})
-            self.measure(attempt, (self.now() - datetime.fromisoformat(attempt.event_at)).total_seconds())
         if told:
+            self.measure([a for a in told if a.has_ended])
             try:
                 self.attempts.mark_published(told)
             except Conflict:

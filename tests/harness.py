@@ -16,6 +16,7 @@ from typing import Any
 
 import botocore.session
 
+from sandbox.place import Place
 from sandbox.ports import Call
 from sandbox.world import Sandbox
 from sharr import arns
@@ -65,27 +66,14 @@ class Case:
     irreversible: str | None = None
 
 
-class Bench:
+class Bench(Place):
     """One member account and Region, and a remediation's role in it."""
 
     def __init__(self, world: Sandbox, remediation: Remediation, region: str | None = None) -> None:
-        self.world = world
+        super().__init__(world, region=region)
         self.remediation = remediation
-        self.account = world.organization.members[0]
-        self.region = region or world.organization.home
-        self.partition = world.organization.partition
         self.role_arn = self._make_roles()
         self.sleeps: list[float] = []
-
-    def client(self, service: str, region: str | None = None, account: str | None = None) -> Any:
-        """Return a client with an administrator's rights in the member account, to prepare and to look."""
-        return self.world.identity.client(service, account or self.account, region or self.region)
-
-    def arn(self, service: str, resource: str, *, region: str | None = None, account: str | None = None) -> str:
-        """Return an ARN in this partition; region and account default to the bench's own; "" leaves them out."""
-        own_region = self.region if region is None else region
-        own_account = self.account if account is None else account
-        return arns.arn(self.partition, service, own_region, own_account, resource)
 
     def target(
         self,

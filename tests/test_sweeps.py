@@ -40,6 +40,8 @@ def cases_of(remediation_id: str) -> tuple[Case, ...]:
     """Return CASES of the folder's test module."""
     name = remediation_id.split("/")[1]
     path = ROOT / "ssm_documents" / remediation_id / f"test_{name}.py"
+    if not path.is_file():
+        return ()  # test_every_control_of_the_folder_has_a_case tells; the other folders' sweeps go on
     spec = importlib.util.spec_from_file_location(f"cases_{remediation_id.replace('/', '_')}", path)
     assert spec
     assert spec.loader
@@ -142,6 +144,13 @@ def test_whichever_call_fails_the_resource_is_as_before_or_the_outcome_says_so(r
                 before = config_now(b, attempt)
                 with failing_write(b, number, kind):
                     result = attempt.finish(case.turns)
+                if "not known yet" in result["why"]:
+                    # The service was still at work: the next look decides, and nothing was forgotten meanwhile.
+                    b.world.advance(600)
+                    assert attempt.finish(case.turns)["outcome"] == "REMEDIATED", (number, kind)
+                    assert attempt.undo()["outcome"] == "UNDONE", (number, kind)
+                    assert config_now(b, attempt) == before, (number, kind)
+                    continue
                 after = config_now(b, attempt)
                 if result["outcome"] == "REMEDIATED":
                     continue  # the call that failed was one whose failure the plan calls fine
@@ -383,6 +392,7 @@ def run_as_runbook(b: Bench, case: Case, resource_id: str) -> tuple[dict[str, st
         "Control": case.control,
         "AttemptId": "",
         "Parameters": json.dumps(target["parameters"]) if target["parameters"] else "",
+        "Options": json.dumps(case.options) if case.options else "",
         "account": b.account,
         "region": b.region,
         "partition": b.partition,

@@ -35,6 +35,7 @@ def call(
     final: str | None = None,
     kept: str | None = None,
     fine: list[str] | None = None,
+    skip: list[str] | None = None,
     retry: list[str] | None = None,
     fail_if: str | None = None,
     explain: dict[str, str] | None = None,
@@ -52,6 +53,7 @@ def call(
         final: as lost, and a barrier: nothing before this call may be undone once it was made.
         kept: why what this call makes stays when the repair is undone.
         fine: error codes that mean "already so".
+        skip: error codes that mean "not this one": the other calls go on, the outcome is FAILED and names it.
         retry: error codes of eventual consistency; asked again for at most 20 seconds.
         fail_if: JMESPath over the answer; anything but null, false or empty means that the call failed.
         explain: error code -> what a person should do about it.
@@ -61,7 +63,7 @@ def call(
     A writing call has at least one of undo, lost, final and kept.
     """
     given = {
-        "name": name, "region": region, "undo": undo, "lost": lost, "final": final, "kept": kept, "fine": fine,
+        "name": name, "region": region, "undo": undo, "lost": lost, "final": final, "kept": kept, "fine": fine, "skip": skip,
         "retry": retry, "fail_if": fail_if, "explain": explain, "secret": secret or None, "leaf": leaf,
     }  # fmt: skip
     return {"client": client, "operation": operation, "parameters": parameters} | {

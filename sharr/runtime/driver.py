@@ -207,6 +207,9 @@ def perform(
             code = error.response["Error"]["Code"]
             if code in entry.get("fine", ()):
                 return None
+            if code in entry.get("skip", ()):
+                journal["left"].append(f"{named(entry)} {json.dumps(parameters)[:120]}: {code}")
+                return None
             if code in entry.get("retry", ()) and spent < RETRY_SECONDS:
                 sleep(pause)
                 spent, pause = spent + pause, min(pause * 2, 4)
@@ -257,12 +260,13 @@ def _take_back(
             return ended("FAILED", f"{failure}; what is there now could not be read: {error}", "look at the resource")
         journal["after"] = now
         differs = list(leaves(journal["before"]["config"], now["config"]))
+        if now.get("busy") and todo:
+            # The service still works on it: what it will be is not known yet, so nothing is forgotten.
+            return ended("RETRY", f"{failure}; not known yet whether it took effect: {now['busy']}", failure.to_do)
         if not differs:
-            journal["undo"] = []
+            journal["undo"], journal["plan"], journal["started"] = [], [], None
             why = f"{failure}; taken back, the resource is as before"
             return ended(outcome, why if todo else str(failure), failure.to_do, restored=True)
-        if now.get("busy"):
-            break
     there = f"{failure}; changed and not taken back: {paths_text(differs)}"
     if problems:
         there += f" ({'; '.join(problems[:3])})"
@@ -288,7 +292,7 @@ def _verify(remediation: Any, access: Any, target: Json, journal: Json, sleep: C
             return ended("REMEDIATED", "the resource is compliant")
     if remediation.settings.get("settles") and not _over(target, journal, remediation.settings["settles"]):
         return pending(remediation, target, journal, "the change is not visible yet", remediation.settings["settles"])
-    todo = ", ".join(named(c) for c in plan[:3] if "operation" in c)
+    todo = "; ".join(journal["left"][:5]) or ", ".join(named(c) for c in plan[:3] if "operation" in c)
     return ended("FAILED", f"the change was accepted but is not in effect; still to do: {todo}", "look at the resource")
 
 

@@ -76,7 +76,7 @@ def target_of(payload: dict[str, Any]) -> dict[str, Any]:
         if payload.get("Parameters")
         else parameters_of(payload["Control"]),
         "now": datetime.now(UTC).isoformat(),
-        "options": {},
+        "options": json.loads(payload["Options"]) if payload.get("Options") else {},
     }
 
 

@@ -9,9 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.world import Sandbox
+from sharr.loader import DOCUMENTS
 from sharr.runtime.contract import CannotRepair
-from sharr.runtime.planning import plan_of
-from sharr.scripts import code_of
+from sharr.runtime.planning import Aws, plan_of
+from sharr.scripts import code_of, load_script
 from sharr.targets import lease_key
 from tests.harness import Bench, Case, bench, remediation_of
 
@@ -191,9 +192,6 @@ def test_plan(case: str, trails: dict[str, Any], operations: list[str]) -> None:
     ],
 )
 def test_what_a_trails_selectors_take(selectors: dict[str, Any], whole: bool) -> None:
-    from sharr.loader import DOCUMENTS
-    from sharr.scripts import load_script
-
     assert load_script(DOCUMENTS / ID / "script.py").is_whole(selectors) is whole
 
 
@@ -347,19 +345,14 @@ def test_a_trail_that_records_writes_only_is_told_and_not_doubled() -> None:
 
 def test_a_second_trail_is_made_where_a_person_says_so() -> None:
     with bench(ID) as b:
-        attempt = b.attempt("CloudTrail.1", writes_only(b))
-        target = attempt.target
-        target["parameters"]["secondTrail"] = True
-        attempt.journal["before"] = None
-        state = code_of(b.remediation).inspect(_administrator(b, target), target)
+        asked = b.target("CloudTrail.1", writes_only(b))
+        asked["parameters"]["secondTrail"] = True
+        code = code_of(b.remediation)
+        aws = Aws(lambda service, region: b.client(service, region), asked, "home", code.auxiliaries)
 
-        assert [one["operation"] for one in plan_of(code_of(b.remediation), state, target)] == MAKES
+        made = plan_of(code, code.inspect(aws, asked), asked)
 
-
-def _administrator(b: Bench, target: dict[str, Any]) -> Any:
-    from sharr.runtime.planning import Aws
-
-    return Aws(lambda service, region: b.client(service, region), target, "home", code_of(b.remediation).auxiliaries)
+        assert [one["operation"] for one in made] == MAKES
 
 
 def test_an_undo_stops_and_deletes_the_trail_and_keeps_the_bucket() -> None:

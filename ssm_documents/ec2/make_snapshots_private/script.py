@@ -37,7 +37,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
             "ec2",
             "modify_snapshot_attribute",
             permission(snapshot_id, "Remove"),
-            fine=NOT_THIS_ONE,
+            skip=NOT_THIS_ONE,
             undo=[
                 call(
                     "ec2",

@@ -17,11 +17,10 @@ from sharr.runtime.contract import CannotRepair, ResourceGone, call
 # Condition keys that limit who, where all their values are fixed: no wildcard, no policy variable. A bucket's ARN names
 # no account, and who calls for Amazon S3 is the service itself: there only the account or organization counts.
 LIMITS_S3 = {"aws:sourceaccount", "aws:sourceorgid"}
-LIMITS = LIMITS_S3 | {
-    "aws:sourcearn", "aws:principalorgid", "aws:principalaccount", "aws:principalarn", "aws:sourcevpc", "aws:sourcevpce",
-}  # fmt: skip
+LIMITS = LIMITS_S3 | {f"aws:{key}" for key in ("sourcearn", "sourcevpc", "sourcevpce")}
+LIMITS |= {f"aws:principal{key}" for key in ("orgid", "account", "arn")}
 # Not ...IfExists or ForAllValues: they hold where the key is absent, too.
-OPERATORS = {"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"}
+OPERATORS = "(ForAnyValue:)?(String(Equals|EqualsIgnoreCase|Like)|Arn(Equals|Like))"
 TOKEN = "lambda:eventsourcetoken"  # noqa: S105  # a condition key; its value is a secret
 # What AddPermission can write into a condition: parameter, and the form that it takes.
 PARAMETERS = {
@@ -35,7 +34,7 @@ DENIED = "look for a service control policy that denies it, and whether the role
 
 def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     """
-    Read the public statements by their Sid, in one spelling: keys of conditions in lower case, lists of one without the list.
+    Read the public statements by their Sid, in one spelling: condition keys in lower case, lists of one as the one.
 
     Source: https://docs.aws.amazon.com/lambda/latest/api/API_GetPolicy.html
     """
@@ -58,7 +57,8 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
 
 def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a call per public statement; raises CannotRepair where AddPermission could not give one of them back."""
-    function, calls = named_function(target), []
+    function = named_function(target)
+    calls: list[dict[str, Any]] = []
     for sid, statement in sorted(state["config"].items()):
         back = function | {"StatementId": sid} | as_permission(sid, statement, target)
         # The revision says that the policy is as it was read. The first call changes it, and its answer has no new one.
@@ -92,16 +92,16 @@ def is_public(statement: dict[str, Any]) -> bool:
     named = [name for names in principals.values() for name in listed(names)]
     everybody = not named or any(not name or "*" in name for name in named)
     s3 = any(name.lower().startswith("s3.") for name in listed(principals.get("Service", [])))
-    limits = (LIMITS if everybody else set()) | LIMITS_S3 if not s3 else LIMITS_S3
+    limits = LIMITS_S3 if s3 else LIMITS
     return (everybody or s3) and not any(
-        operator.lower().removeprefix("foranyvalue:") in OPERATORS and key.lower() in limits and is_fixed(values)
+        re.fullmatch(OPERATORS, operator, re.IGNORECASE) and key.lower() in limits and is_fixed(listed(values))
         for operator, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
     )
 
 
-def is_fixed(values: Any) -> bool:
-    return bool(listed(values)) and not any(re.search(r"[*?]|\$\{", str(value)) for value in listed(values))
+def is_fixed(values: list[Any]) -> bool:
+    return bool(values) and not any(re.search(r"[*?]|\$", str(value)) for value in values)
 
 
 def as_permission(sid: str, statement: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def as_permission(sid: str, statement: dict[str, Any], target: dict[str, Any]) -
         principal = "s3.amazonaws.com"
     action = statement.get("Action")
     given: dict[str, Any] = {"Action": action, "Principal": principal}
-    cannot = [part for part in statement if part not in ("Sid", "Effect", "Principal", "Action", "Resource", "Condition")]
+    cannot = sorted(statement.keys() - {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"})
     cannot += [] if re.fullmatch("[A-Za-z0-9_-]{1,100}", sid) else ["Sid"]
     cannot += [] if principal in ("*", "s3.amazonaws.com") else ["Principal"]
     cannot += [] if isinstance(action, str) and re.fullmatch(r"(lambda:)?\*|lambda:[A-Za-z]+", action) else ["Action"]

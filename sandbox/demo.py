@@ -1,0 +1,436 @@
+"""
+The demo: breaks resources all over the emulated organization and watches the deployed templates repair them.
+
+`python -m sandbox.demo` prints what a person reads; `--json` the same for programs; build/demo.html is written by both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import importlib.util
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sandbox import samples, scene
+from sandbox.additions import securityhub
+from sandbox.place import Place
+from sandbox.world import Sandbox
+from sharr.attempts import Attempt, Attempts
+from sharr.finding import PREVIEW, REMEDIATE, UNDO, CustomAction, custom_action_arn
+from sharr.loader import folders, load
+from sharr.outcomes import differences
+from sharr.remediation import Remediation
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "build" / "demo.html"
+LONGEST_WAIT_MINUTES = 45
+OWN_STANDARDS = ("AFSBP", "CIS140")
+
+
+@dataclass(slots=True)
+class Row:
+    """One finding's way, as the table shows it."""
+
+    control: str
+    standard: str
+    account: str
+    region: str
+    resource: str
+    trigger: str
+    finding: str
+    path: str = ""
+    outcome: str = ""
+    milliseconds: int = 0
+    workflow: str = ""
+    note: str = ""
+    control_passes: bool | None = None
+    differences: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Broken:
+    """A resource that fails its control, and how to look whether it still does."""
+
+    remediation: Remediation
+    case: Any
+    place: Place
+    resource_id: str
+    finding: dict[str, Any]
+    trigger: str
+
+
+def cases(remediation: Remediation) -> tuple[Any, ...]:
+    """Return CASES of a remediation's test module: the demo is derived from the folders, as everything is."""
+    name = remediation.id.split("/")[1]
+    path = ROOT / "ssm_documents" / remediation.id / f"test_{name}.py"
+    spec = importlib.util.spec_from_file_location(f"demo_{remediation.id.replace('/', '_')}", path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return tuple(module.CASES)
+
+
+class Demo:
+    """The scenes of the demo, in the order in which a person sees them."""
+
+    def __init__(self, world: Sandbox, *, every: bool = False) -> None:
+        self.world = world
+        self.every = every
+        self.remediations = [load(folder) for folder in folders()]
+        self.broken: list[Broken] = []
+        self.seconds: dict[str, float] = {}
+        self.refused: list[dict[str, str]] = []
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Note how long a scene took."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def deploy(self) -> None:
+        """Deploy the three stacks everywhere; every second remediation is switched on, the others have the button."""
+        with self.timed("synthesize"):
+            scene.assembly()
+        automatic = sorted({c for r in self.remediations[::2] for c in r.controls})
+        switched_on = {
+            f"{standard}AutomaticControls": ",".join(c for c in automatic if samples.standards()[standard].serves(c))
+            for standard in ("SC", *OWN_STANDARDS)
+        }
+        loaded = {f"Load{standard}AdminStack": "yes" for standard in OWN_STANDARDS}
+        with self.timed("deploy"):
+            self.deployment = scene.deploy(self.world, parameters={**switched_on, **loaded})
+        self.automatic = set(automatic)
+        table = self.deployment.admin["TableName"]
+        organization = self.world.organization
+        self.attempts = Attempts(self.world.identity.client("dynamodb", organization.admin, organization.home), table)
+
+    def break_things(self) -> None:
+        """Break one resource per remediation (per case with --all), each in another account and Region."""
+        organization = self.world.organization
+        with self.timed("break"):
+            for number, remediation in enumerate(self.remediations):
+                for index, case in enumerate(cases(remediation) if self.every else cases(remediation)[:1]):
+                    account = organization.members[(number + index) % len(organization.members)]
+                    region = organization.regions[(number + index) % len(organization.regions)]
+                    place = Place(self.world, account, case.region or region)
+                    resource_id = case.break_it(place)
+                    if case.passes(place, resource_id):
+                        continue  # an earlier case of the same account's setting was repaired or is compliant
+                    finding = self._finding(case, place, resource_id, remediation, number)
+                    trigger = "automatic" if case.control in self.automatic else "remediate"
+                    self.broken.append(Broken(remediation, case, place, resource_id, finding, trigger))
+
+    def _finding(
+        self, case: Any, place: Place, resource_id: str, remediation: Remediation, number: int
+    ) -> dict[str, Any]:
+        own = [
+            s for s in OWN_STANDARDS if samples.standards()[s].serves(case.control) and samples.own_ids(s, case.control)
+        ]
+        standard = own[0] if own and number % 3 == 1 else "SC"
+        found = samples.finding(
+            standard,
+            case.control,
+            account=place.account,
+            region=place.region,
+            resource_id=resource_id,
+            resource_type=next(r.type for r in remediation.resources),
+            shape="consolidated" if standard == "SC" else "standard",
+            now=self.world.clock.now(),
+        )
+        found["AwsAccountName"] = self.world.organization.names[place.account]
+        parameters = [{"Name": n, "Value": v} for n, v in case.parameters.items()]
+        found["Compliance"]["SecurityControlParameters"] = parameters
+        return found
+
+    def publish(self) -> None:
+        """Let Security Hub find what is broken; rules repair what is switched on; then press the button for the rest."""
+        with self.timed("repair"):
+            for broken in self.broken:
+                securityhub.publish(self.world, broken.finding)
+            self.world.run()
+            self.press(REMEDIATE, [b for b in self.broken if b.trigger == "remediate"])
+            for _ in range(LONGEST_WAIT_MINUTES):
+                if all(a.has_ended for a in self.attempts_of(self.broken)):
+                    break
+                self.world.advance(60)
+
+    def press(self, action: CustomAction, which: list[Broken]) -> None:
+        """Select findings in the console and press a button of ours."""
+        organization = self.world.organization
+        arn = custom_action_arn(action, account=organization.admin, region=organization.home)
+        if which:
+            securityhub.press(self.world, arn, [b.finding["Id"] for b in which])
+        self.world.run()
+
+    def preview_and_undo(self) -> list[Row]:
+        """Break one resource again, preview its repair, repair it, and take the repair back."""
+        first = next(b for b in self.broken if b.remediation.id == "kms/rotate_key")
+        place = Place(self.world, self.world.organization.members[0], self.world.organization.regions[-1])
+        case = first.case
+        resource_id = case.break_it(place)
+        finding = self._finding(case, place, resource_id, first.remediation, 0)
+        broken = Broken(first.remediation, case, place, resource_id, finding, "preview")
+        rows = []
+        with self.timed("preview and undo"):
+            securityhub.publish(self.world, finding)
+            for action in (PREVIEW, REMEDIATE, UNDO):
+                self.press(action, [broken])
+                broken.trigger = action.trigger
+                rows.append(self.row(broken))
+        return rows
+
+    def attack(self) -> list[dict[str, str]]:
+        """Send forged and hostile findings; say what became of each, and that no call was made for any."""
+        organization = self.world.organization
+        member, home = organization.members[0], organization.home
+        bucket = Place(self.world, member, home).arn("kms", "key/00000000-0000-4000-8000-000000000000")
+
+        def forged(**changes: Any) -> dict[str, Any]:
+            made = samples.finding(
+                "SC", "KMS.4", account=member, region=home, resource_id=bucket, resource_type="AwsKmsKey",
+                shape="consolidated", now=self.world.clock.now(),
+            )  # fmt: skip
+            made.update(changes)
+            return made
+
+        stranger = "999999999999"
+        other = forged()
+        other["Resources"][0]["Id"] = bucket.replace(member, stranger)
+        newline = forged()
+        newline["Resources"][0]["Id"] = bucket + "\nEVIL"
+        digits = forged(AwsAccountId="".join(chr(0x0660 + int(d)) for d in member))
+        product = forged(
+            ProductArn=bucket.split(":kms")[0] + f":securityhub:{home}:{stranger}:product/{stranger}/default"
+        )
+        unknown = samples.finding(
+            "SC", "KMS.4", account=stranger, region=home, resource_id=bucket.replace(member, stranger),
+            resource_type="AwsKmsKey", shape="consolidated", now=self.world.clock.now(),
+        )  # fmt: skip
+        attacks = [
+            ("a product that is not Security Hub's", product),
+            ("a resource of another account", other),
+            ("a newline in the resource id", newline),
+            ("Arabic digits for the account", digits),
+            ("an account that is no member", unknown),
+            ("thirty-two lies for resources", forged(Resources="none")),
+        ]
+        before = len(self.world.identity.calls)
+        with self.timed("attack"):
+            for what, finding in attacks:
+                dead = sum(len(v) for v in self.world.dead_letters().values())
+                start = len(self.world.functions.invocations)
+                event = samples.imported_event([finding], admin_account=organization.admin, region=home)
+                self.world.emit(
+                    organization.admin,
+                    home,
+                    source=event["source"],
+                    detail_type=event["detail-type"],
+                    detail=event["detail"],
+                )
+                self.world.run()
+                lines = [line for i in self.world.functions.invocations[start:] for line in i.log]
+                became = "no rule took it"
+                if sum(len(v) for v in self.world.dead_letters().values()) > dead:
+                    became = "dead-letter queue: " + _reason(lines)
+                elif any('"outcome":"SKIPPED"' in line for line in lines):
+                    became = "SKIPPED: " + _reason(lines)
+                self.refused.append({"attack": what, "became": became})
+        assumed = [c for c in self.world.identity.calls[before:] if c.operation == "AssumeRole"]
+        self.refused.append({"attack": "roles assumed for all of these", "became": str(len(assumed))})
+        return self.refused
+
+    # --- what is shown
+
+    def attempts_of(self, which: list[Broken]) -> list[Attempt]:
+        """Return the current attempt of each finding."""
+        ids = [self.attempts.known(b.finding["Id"], "-").finding.get("attempt") for b in which]
+        return self.attempts.get_many([i for i in ids if i])
+
+    def row(self, broken: Broken) -> Row:
+        """Return what the table shows of a finding, read from Security Hub and the table of attempts."""
+        organization = self.world.organization
+        hub = self.world.identity.client("securityhub", organization.admin, organization.home)
+        wanted = {"Id": [{"Value": broken.finding["Id"], "Comparison": "EQUALS"}]}
+        (now,) = hub.get_findings(Filters=wanted)["Findings"]
+        attempts = self.attempts_of([broken])
+        row = Row(
+            control=broken.case.control,
+            standard=self._standard(broken),
+            account=f"{organization.names[broken.place.account]}",
+            region=broken.place.region,
+            resource=broken.resource_id.split(":", 5)[-1],
+            trigger=broken.trigger,
+            finding=broken.finding["Id"],
+            workflow=now["Workflow"]["Status"],
+            note=now.get("Note", {}).get("Text", ""),
+            control_passes=broken.case.passes(broken.place, broken.resource_id),
+        )
+        if attempts:
+            (attempt,) = attempts
+            row.outcome = attempt.outcome
+            row.path = "runbook" if self._by_runbook(attempt) else "function"
+            row.milliseconds = _milliseconds(attempt)
+            row.differences = differences(attempt)
+        return row
+
+    def _standard(self, broken: Broken) -> str:
+        generator = broken.finding["GeneratorId"]
+        return next(s.name for s in samples.standards() if s.name != "Tagging" and s.own_id(generator) is not None)
+
+    def _by_runbook(self, attempt: Attempt) -> bool:
+        remediation = load(ROOT / "ssm_documents" / attempt.remediation)
+        return attempt.trigger in ("automatic", "remediate") and remediation.places[0] == "runbook"
+
+
+def _reason(lines: list[str]) -> str:
+    for line in lines:
+        try:
+            data = json.loads(line)
+        except ValueError:
+            continue
+        for key in ("reason", "why"):
+            if data.get(key):
+                return str(data[key])[:120]
+    return ""
+
+
+def _milliseconds(attempt: Attempt) -> int:
+    from datetime import datetime
+
+    end = attempt.ended_at or attempt.created_at
+    spent = datetime.fromisoformat(end) - datetime.fromisoformat(attempt.event_at)
+    return max(int(spent.total_seconds() * 1000), 0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; the exit code is 1 where a finding that should be RESOLVED is not."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--all", action="store_true", help="every case of every folder, not one per remediation")
+    options = parser.parse_args(arguments)
+    console = Console(stderr=options.json)
+    with Sandbox() as world:
+        demo = Demo(world, every=options.all)
+        with Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+        ) as progress:
+            for title, scene_ in (
+                ("Synthesizing and deploying three stacks to an organization of five accounts", demo.deploy),
+                ("Breaking resources", demo.break_things),
+                ("Security Hub finds them; rules and buttons repair them", demo.publish),
+            ):
+                task = progress.add_task(title, total=None)
+                scene_()
+                progress.remove_task(task)
+            rows = [demo.row(broken) for broken in demo.broken]
+            again = demo.preview_and_undo()
+            refused = demo.attack()
+        shown = {
+            "rows": [asdict(row) for row in rows],
+            "preview_and_undo": [asdict(row) for row in again],
+            "refused": refused,
+            "seconds": {name: round(value, 2) for name, value in demo.seconds.items()},
+            "calls": len(world.identity.calls),
+            "not_known": len(world.not_known()),
+        }
+        REPORT.parent.mkdir(exist_ok=True)
+        REPORT.write_text(report(shown))
+        if options.json:
+            print(json.dumps(shown, indent=1))
+        else:
+            show(console, shown)
+    good = all(row.workflow == "RESOLVED" and row.control_passes for row in rows)
+    undone = [row.outcome for row in again] == ["PREVIEWED", "REMEDIATED", "UNDONE"]
+    return 0 if good and undone and not shown["not_known"] else 1
+
+
+COLUMNS = ("control", "standard", "account", "region", "resource", "path", "outcome", "milliseconds", "workflow")
+
+
+def show(console: Console, shown: dict[str, Any]) -> None:
+    """Print the tables."""
+    for title, rows in (
+        ("Findings, and what became of them", shown["rows"]),
+        ("One finding previewed, repaired, and taken back", shown["preview_and_undo"]),
+    ):
+        table = Table(title=title, title_justify="left", show_lines=False, expand=False)
+        for column in ("", *COLUMNS):
+            table.add_column(
+                "ms" if column == "milliseconds" else column, overflow="fold", no_wrap=column != "resource"
+            )
+        for row in rows:
+            mark = {"automatic": "rule", "remediate": "button"}.get(row["trigger"], row["trigger"])
+            table.add_row(mark, *(str(row[column]) for column in COLUMNS))
+        console.print(table)
+        console.print()
+    for row in shown["preview_and_undo"]:
+        console.print(f"  [bold]{row['outcome']}[/bold] {html.escape(row['note'])}", highlight=False)
+    console.print()
+    table = Table(title="Forged and hostile findings", title_justify="left")
+    table.add_column("sent")
+    table.add_column("what became of it", overflow="fold")
+    for one in shown["refused"]:
+        table.add_row(one["attack"], one["became"])
+    console.print(table)
+    outcomes = Counter(row["outcome"] for row in shown["rows"])
+    resolved = sum(row["workflow"] == "RESOLVED" for row in shown["rows"])
+    passing = sum(bool(row["control_passes"]) for row in shown["rows"])
+    said = ", ".join(f"{count} {name}" for name, count in outcomes.most_common())
+    console.print(
+        f"\n{len(shown['rows'])} findings: {said}; {resolved} RESOLVED in Security Hub; "
+        f"{passing} controls pass on the live resource."
+    )
+    console.print(f"{shown['calls']} API calls, every one judged by IAM. Seconds: {shown['seconds']}")
+    console.print(f"Report: {REPORT.relative_to(ROOT)}")
+
+
+def report(shown: dict[str, Any]) -> str:
+    """Return the same as one HTML page; every value is escaped, since findings may hold anything."""
+
+    def cell(value: Any) -> str:
+        return f"<td>{html.escape(str(value))}</td>"
+
+    def rows(which: str) -> str:
+        columns = ("trigger", *COLUMNS, "note")
+        head = "".join(f"<th>{c}</th>" for c in columns)
+        body = "".join(
+            f"<tr class='{html.escape(row['outcome'])}'>{''.join(cell(row[c]) for c in columns)}</tr>"
+            + "".join(
+                f"<tr class=d><td colspan={len(columns)}>{html.escape(name)}: {html.escape(old)} &rarr; "
+                f"{html.escape(new)}</td></tr>"
+                for name, old, new in row["differences"][:6]
+            )
+            for row in shown[which]
+        )
+        return f"<table><tr>{head}</tr>{body}</table>"
+
+    refused = "".join(f"<tr>{cell(r['attack'])}{cell(r['became'])}</tr>" for r in shown["refused"])
+    return (
+        "<!doctype html><meta charset=utf-8><title>SHARR demo</title><style>body{font:14px system-ui;margin:2rem}"
+        "table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #ccc;padding:.3rem .5rem;text-align:left;"
+        "vertical-align:top}.d td{color:#555;font-family:monospace;border-top:0}"
+        ".REMEDIATED td:nth-child(8){background:#dfd}.FAILED td:nth-child(8){background:#fdd}</style><h1>SHARR demo</h1>"
+        f"<h2>Findings</h2>{rows('rows')}<h2>Preview, repair, undo</h2>{rows('preview_and_undo')}"
+        f"<h2>Forged and hostile findings</h2><table>{refused}</table>"
+        f"<p>{shown['calls']} API calls; seconds: {html.escape(json.dumps(shown['seconds']))}</p>"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
