@@ -37,6 +37,8 @@ from sharr.remediation import Remediation
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "build" / "demo.html"
 LONGEST_WAIT_MINUTES = 45
+WIDTH = 150
+"""Of the tables where the output is no terminal: a log or a file."""
 OWN_STANDARDS = ("AFSBP", "CIS140")
 
 
@@ -199,36 +201,35 @@ class Demo:
         """Send forged and hostile findings; say what became of each, and that no call was made for any."""
         organization = self.world.organization
         member, home = organization.members[0], organization.home
-        bucket = Place(self.world, member, home).arn("kms", "key/00000000-0000-4000-8000-000000000000")
-
-        def forged(**changes: Any) -> dict[str, Any]:
-            made = samples.finding(
-                "SC", "KMS.4", account=member, region=home, resource_id=bucket, resource_type="AwsKmsKey",
-                shape="consolidated", now=self.world.clock.now(),
-            )  # fmt: skip
-            made.update(changes)
-            return made
-
         stranger = "999999999999"
-        other = forged()
-        other["Resources"][0]["Id"] = bucket.replace(member, stranger)
-        newline = forged()
-        newline["Resources"][0]["Id"] = bucket + "\nEVIL"
-        digits = forged(AwsAccountId="".join(chr(0x0660 + int(d)) for d in member))
-        product = forged(
-            ProductArn=bucket.split(":kms")[0] + f":securityhub:{home}:{stranger}:product/{stranger}/default"
-        )
-        unknown = samples.finding(
-            "SC", "KMS.4", account=stranger, region=home, resource_id=bucket.replace(member, stranger),
-            resource_type="AwsKmsKey", shape="consolidated", now=self.world.clock.now(),
-        )  # fmt: skip
+        group = Place(self.world, member, home).arn("ec2", "security-group/sg-0123456789abcdef0")
+
+        def forged(account: str = member, resource: str = group, **changes: Any) -> dict[str, Any]:
+            made = samples.finding(
+                "SC",
+                "EC2.2",
+                account=account,
+                region=home,
+                resource_id=resource,
+                resource_type="AwsEc2SecurityGroup",
+                shape="consolidated",
+                now=self.world.clock.now(),
+            )
+            return {**made, **changes}
+
+        product = forged()["ProductArn"].replace("::product/aws/securityhub", f":{stranger}:product/{stranger}/default")
+        digits = "".join(chr(0x0660 + int(digit)) for digit in member)
+        of_stranger = group.replace(member, stranger)
+        resources = [{**forged()["Resources"][0], "Id": f"{group}{n}"} for n in range(32)]
         attacks = [
-            ("a product that is not Security Hub's", product),
-            ("a resource of another account", other),
-            ("a newline in the resource id", newline),
-            ("Arabic digits for the account", digits),
-            ("an account that is no member", unknown),
-            ("thirty-two lies for resources", forged(Resources="none")),
+            ("a product that is not Security Hub's", forged(ProductArn=product)),
+            ("a resource of another account", forged(Resources=[{**resources[0], "Id": of_stranger}])),
+            ("a newline in the resource id", forged(Resources=[{**resources[0], "Id": f"{group}\nEVIL"}])),
+            ("a path that climbs", forged(Resources=[{**resources[0], "Id": f"{group}/../../role/admin"}])),
+            ("Arabic digits for the account", forged(AwsAccountId=digits)),
+            ("an account that is no member", forged(stranger, of_stranger)),
+            ("a text where a list belongs", forged(Resources="none")),
+            ("thirty-two resources, none of them right", forged(Resources=resources)),
         ]
         before = len(self.world.identity.calls)
         with self.timed("attack"):
@@ -284,7 +285,7 @@ class Demo:
         if attempts:
             (attempt,) = attempts
             row.outcome = attempt.outcome
-            row.path = "runbook" if self._by_runbook(attempt) else "function"
+            row.path = {"lambda": "function"}.get(attempt.place, attempt.place)
             row.milliseconds = _milliseconds(attempt)
             row.differences = differences(attempt)
         return row
@@ -292,10 +293,6 @@ class Demo:
     def _standard(self, broken: Broken) -> str:
         generator = broken.finding["GeneratorId"]
         return next(s.name for s in samples.standards() if s.name != "Tagging" and s.own_id(generator) is not None)
-
-    def _by_runbook(self, attempt: Attempt) -> bool:
-        remediation = load(ROOT / "ssm_documents" / attempt.remediation)
-        return attempt.trigger in ("automatic", "remediate") and remediation.places[0] == "runbook"
 
 
 def _reason(lines: list[str]) -> str:
@@ -325,6 +322,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="every case of every folder, not one per remediation")
     options = parser.parse_args(arguments)
     console = Console(stderr=options.json)
+    if not console.is_terminal:
+        console = Console(stderr=options.json, width=WIDTH)
     with Sandbox() as world:
         demo = Demo(world, every=options.all)
         with Progress(

@@ -79,6 +79,7 @@ class Attempt:
     looks: int = 0
     place: str = "lambda"
     execution: str | None = None
+    in_runbook: bool = False
     undo_of: str | None = None
     published: str = ""
     quiet: bool = False

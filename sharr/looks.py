@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as ConnectionFailed
 
 from sharr import arns, guards
 from sharr.attempts import Attempt, Attempts, Conflict, Lease, LeaseLost, Stopped, attempt_id, stamp, wants_attempt
@@ -157,7 +158,7 @@ class Looks:
     def _look(self, attempt: Attempt, lease: Lease) -> Attempt:
         remediation = self.catalogue.remediations[attempt.remediation]
         attempt = replace(attempt, looks=attempt.looks + 1, code=remediation.code)
-        if attempt.place == "runbook" and attempt.looks == 1:
+        if attempt.place == "runbook" and not attempt.execution:
             return self._start_runbook(remediation, attempt, lease)
         journal: dict[str, Any] = json.loads(json.dumps(attempt.journal))
         result = self._result_of(remediation, attempt, lease, journal)
@@ -226,7 +227,7 @@ class Looks:
         except ClientError as error:
             return _client_error(error)
         except BotoCoreError as error:
-            return {"outcome": "RETRY", "why": type(error).__name__, "to_do": ""}
+            return _botocore_error(error)
         except Exception as error:  # noqa: BLE001  # the outermost frame of a look: a surprise becomes an outcome
             return {
                 "outcome": "FAILED",
@@ -244,16 +245,10 @@ class Looks:
             execution = ssm.start_automation_execution(
                 DocumentName=remediation.document_name,
                 ClientToken=attempt.id,
-                Parameters={
-                    "ResourceId": [attempt.target["resource"]["id"]],
-                    "Control": [attempt.control],
-                    "AttemptId": [attempt.id],
-                    "Parameters": [json.dumps(attempt.target["parameters"]) if attempt.target["parameters"] else ""],
-                    "Options": [json.dumps(attempt.target["options"]) if attempt.target["options"] else ""],
-                },
+                Parameters=_inputs(attempt),
             )["AutomationExecutionId"]
         except Stopped as error:
-            return self.settle(replace(attempt, looks=0), lease, {"outcome": "HELD", "why": str(error)})
+            return self.settle(attempt, lease, {"outcome": "HELD", "why": str(error)})
         except RoleNotAssumed as error:
             to_do = f"deploy the stack member-roles to account {attempt.target['account']} with this admin account"
             result = {"outcome": "SKIPPED", "guard": "no-role", "why": f"{error} cannot be assumed", "to_do": to_do}
@@ -268,12 +263,11 @@ class Looks:
                     "to_do": f"deploy the stack member to {where}, or set ExecutionMode to lambda",
                 }
                 return self.settle(attempt, lease, result)
-            return self.settle(replace(attempt, looks=0), lease, _client_error(error))
+            return self.settle(attempt, lease, _client_error(error))
         except BotoCoreError as error:
-            return self.settle(replace(attempt, looks=0), lease, {"outcome": "RETRY", "why": type(error).__name__})
-        attempt = replace(
-            attempt, outcome="PENDING", why=f"the runbook {remediation.document_name} runs", execution=execution
-        )
+            return self.settle(attempt, lease, _botocore_error(error))
+        why = f"the runbook {remediation.document_name} runs"
+        attempt = replace(attempt, outcome="PENDING", why=why, execution=execution, in_runbook=True)
         started = self.attempts.runbook_started(attempt, lease, self.now())
         self.publish([started])
         return started
@@ -316,6 +310,25 @@ def finding_record(finding: Finding) -> dict[str, Any]:
         "observed_at": stamp(finding.observed_at),
         "note": {"text": finding.note.text, "author": finding.note.author} if finding.note else None,
     }
+
+
+def _inputs(attempt: Attempt) -> dict[str, list[str]]:
+    """Return the runbook's inputs; what is empty is left out, and the document's default holds."""
+    target = attempt.target
+    inputs = {
+        "ResourceId": target["resource"]["id"],
+        "Control": attempt.control,
+        "AttemptId": attempt.id,
+        "Parameters": json.dumps(target["parameters"]) if target["parameters"] else "",
+        "Options": json.dumps(target["options"]) if target["options"] else "",
+    }
+    return {name: [value] for name, value in inputs.items() if value}
+
+
+def _botocore_error(error: BotoCoreError) -> dict[str, Any]:
+    """The network may be better later; a call that botocore itself refuses will not be."""
+    passing = isinstance(error, HTTPClientError | ConnectionFailed)
+    return {"outcome": "RETRY" if passing else "FAILED", "why": f"{type(error).__name__}: {error}", "to_do": ""}
 
 
 def _client_error(error: ClientError) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def seconds_to_outcome(attempt: Attempt, now: datetime) -> float:
 
 
 def message_for(attempt: Attempt, remediation: Remediation | None, home_region: str) -> dict[str, Any]:
-    """Return an entry for SNS PublishBatch, without its Id: text for people, JSON for programs, attributes to filter."""
+    """Return an entry for SNS PublishBatch without its Id: text for people, JSON for programs, attributes to filter."""
     finding = attempt.finding
     account = finding["account"] + (f" ({finding['account_name']})" if finding["account_name"] else "")
     link = finding_link(finding, home_region)

@@ -56,7 +56,7 @@ class Runbooks:
     def settle(self, attempt_id: str) -> Attempt | None:
         """Settle an attempt whose runbook may have ended; None where it still runs or somebody else settles it."""
         attempt = self.looks.attempts.get(attempt_id)
-        if attempt is None or attempt.has_ended or not attempt.execution:
+        if attempt is None or attempt.has_ended or not attempt.in_runbook:
             return None
         try:
             execution = self._read(attempt)
@@ -69,7 +69,7 @@ class Runbooks:
             return None
         journal, result = self.result_of(attempt, execution)
         # Whatever is still to do is done in the function: its state is in the table, not in the runbook.
-        return self.looks.settle(replace(attempt, journal=journal, place="lambda", execution=None), lease, result)
+        return self.looks.settle(replace(attempt, journal=journal, in_runbook=False), lease, result)
 
     def result_of(self, attempt: Attempt, execution: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the journal and the result of an execution that ended, whatever it says."""
@@ -79,6 +79,8 @@ class Runbooks:
         remediation = self.looks.catalogue.remediations[attempt.remediation]
         if execution.get("DocumentName") != remediation.document_name:
             return empty, _failed("the execution is of another document")
+        if execution.get("Parameters", {}).get("AttemptId") != [attempt.id]:
+            return empty, _failed("the execution is of another attempt")
         outputs = {s.get("StepName"): s.get("Outputs", {}) for s in execution.get("StepExecutions", ())}
         status = _clean(execution.get("AutomationExecutionStatus"))
         message = _clean(execution.get("FailureMessage", ""))
@@ -112,8 +114,6 @@ class Runbooks:
 
     def _checked(self, attempt: Attempt, said: Mapping[str, Any]) -> dict[str, Any]:
         """Return a journal made here from what the runbook said; raises NotOurs where it does not fit."""
-        if said.get("token") != attempt.id:
-            raise NotOurs("it belongs to another attempt")
         journal = new_journal(attempt.id)
         before, after = said["before"], said.get("after")
         for state in (before, after):

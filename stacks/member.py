@@ -45,7 +45,7 @@ class MemberStack(Stack):
             "HomeRegion",
             type="String",
             allowed_pattern="^[a-z]{2,6}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$",
-            constraint_description="a Region such as eu-central-1",
+            constraint_description="the id of a Region",
             description="The Region that the admin stack is in: where Security Hub's findings are aggregated",
         )
         groups: dict[str, list[Remediation]] = defaultdict(list)

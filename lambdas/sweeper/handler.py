@@ -26,7 +26,7 @@ def sweep() -> dict[str, int]:
     due = wiring.attempts().due(now)
     for start in range(0, len(due), 100):
         for attempt in wiring.attempts().get_many(due[start : start + 100]):
-            in_runbook = attempt.execution is not None and not attempt.has_ended
+            in_runbook = attempt.in_runbook and not attempt.has_ended
             until = now + (RUNBOOK_SEEN_AGAIN_AFTER if in_runbook else SENT_AGAIN_AFTER)
             if not wiring.attempts().postpone(attempt, until):
                 continue

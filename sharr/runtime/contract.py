@@ -63,8 +63,8 @@ def call(
     A writing call has at least one of undo, lost, final and kept.
     """
     given = {
-        "name": name, "region": region, "undo": undo, "lost": lost, "final": final, "kept": kept, "fine": fine, "skip": skip,
-        "retry": retry, "fail_if": fail_if, "explain": explain, "secret": secret or None, "leaf": leaf,
+        "name": name, "region": region, "undo": undo, "lost": lost, "final": final, "kept": kept, "fine": fine,
+        "skip": skip, "retry": retry, "fail_if": fail_if, "explain": explain, "secret": secret or None, "leaf": leaf,
     }  # fmt: skip
     return {"client": client, "operation": operation, "parameters": parameters} | {
         key: value for key, value in given.items() if value is not None

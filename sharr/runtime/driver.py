@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -265,6 +266,8 @@ def _take_back(
             return ended("RETRY", f"{failure}; not known yet whether it took effect: {now['busy']}", failure.to_do)
         if not differs:
             journal["undo"], journal["plan"], journal["started"] = [], [], None
+            # A later try is another request: an idempotency token would give back what was deleted just now.
+            journal["token"] = str(uuid.uuid5(uuid.UUID(journal["token"]), "again"))
             why = f"{failure}; taken back, the resource is as before"
             return ended(outcome, why if todo else str(failure), failure.to_do, restored=True)
     there = f"{failure}; changed and not taken back: {paths_text(differs)}"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sharr.runtime.contract import ResourceGone
+from sharr.runtime.contract import CannotRepair, ResourceGone
 from sharr.runtime.driver import VERIFY_PAUSES_SECONDS, bare, one_look, pending, perform
 from sharr.runtime.planning import CallFailed, Json, at, ended, inspected, leaves, named, paths_text, refused
 
@@ -32,7 +32,7 @@ def undo(
         now = inspected(remediation, access.read(), target)
     except ResourceGone:
         return ended("COMPLIANT", "the resource is gone: there is nothing to undo", gone=True)
-    except CallFailed as error:
+    except (CannotRepair, CallFailed) as error:
         return refused(error)
     if now.get("busy"):
         return pending(remediation, target, journal, now["busy"])
@@ -82,7 +82,7 @@ def _verify_undone(
             now = inspected(remediation, access.read(), target)
         except ResourceGone:
             return ended("COMPLIANT", "the resource is gone", gone=True)
-        except CallFailed as error:
+        except (CannotRepair, CallFailed) as error:
             return refused(error)
         journal["after"] = now
         if now.get("busy"):

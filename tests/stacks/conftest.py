@@ -27,8 +27,8 @@ class Assembly:
     def resources(self, name: str, type: str) -> dict[str, dict[str, Any]]:
         """Return the properties of a template's resources of one type, by logical id."""
         return {
-            id: resource.get("Properties", {})
-            for id, resource in self[name]["Resources"].items()
+            logical_id: resource.get("Properties", {})
+            for logical_id, resource in self[name]["Resources"].items()
             if resource["Type"] == type
         }
 

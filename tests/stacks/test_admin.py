@@ -31,8 +31,8 @@ def rights(role: dict[str, Any]) -> set[str]:
 
 def test_there_is_one_playbook_per_standard_and_only_sc_is_loaded_by_default(assembly):
     nested = {
-        id: r["Condition"]
-        for id, r in assembly["admin"]["Resources"].items()
+        logical_id: r["Condition"]
+        for logical_id, r in assembly["admin"]["Resources"].items()
         if r["Type"] == "AWS::CloudFormation::Stack"
     }
 
@@ -107,11 +107,11 @@ def test_queues_take_messages_from_their_own_rules_only_and_over_tls(assembly, n
 def test_each_queue_that_is_read_has_dead_letters_and_each_sending_target_has_its_own(assembly):
     for name, template in assembly.templates.items():
         queues = assembly.resources(name, "AWS::SQS::Queue")
-        for id, mapping in assembly.resources(name, "AWS::Lambda::EventSourceMapping").items():
+        for logical_id, mapping in assembly.resources(name, "AWS::Lambda::EventSourceMapping").items():
             queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
             function = template["Resources"][mapping["FunctionName"]["Ref"]]["Properties"]
-            assert queue["RedrivePolicy"]["maxReceiveCount"] == 3, id
-            assert queue["VisibilityTimeout"] >= 6 * function["Timeout"], id
+            assert queue["RedrivePolicy"]["maxReceiveCount"] == 3, logical_id
+            assert queue["VisibilityTimeout"] >= 6 * function["Timeout"], logical_id
             assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         for rule in assembly.resources(name, "AWS::Events::Rule").values():
             for target in rule["Targets"]:
@@ -158,9 +158,9 @@ def test_the_observe_role_assumes_the_reader_only(assembly):
     assert all(value["Fn::Sub"].endswith(":role/sharr/sharr-reader") for value in assume["Resource"]["Fn::If"][1:])
 
 
-@pytest.mark.parametrize("id", ["RepairRole", "ObserveRole"])
-def test_roles_are_assumed_in_the_organization_only_and_without_one_in_this_account_only(assembly, id):
-    role = assembly.resources("admin", "AWS::IAM::Role")[id]
+@pytest.mark.parametrize("role_id", ["RepairRole", "ObserveRole"])
+def test_roles_are_assumed_in_the_organization_only_and_without_one_in_this_account_only(assembly, role_id):
+    role = assembly.resources("admin", "AWS::IAM::Role")[role_id]
     (assume,) = [s for s in statements(role) if "sts:AssumeRole" in actions(s)]
     _, everywhere, here = assume["Resource"]["Fn::If"]
 
@@ -176,9 +176,9 @@ def test_roles_are_assumed_in_the_organization_only_and_without_one_in_this_acco
 
 
 def test_only_lambda_assumes_the_admin_roles(assembly):
-    for id, role in assembly.resources("admin", "AWS::IAM::Role").items():
+    for logical_id, role in assembly.resources("admin", "AWS::IAM::Role").items():
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}, id
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}, logical_id
 
 
 def test_no_policy_of_the_admin_stack_has_a_star_as_action_or_resource_but_where_iam_knows_no_resource(assembly):
@@ -246,13 +246,13 @@ def test_the_topic_is_encrypted_and_published_to_by_us_and_our_alarms_only(assem
 
 def test_what_is_kept_has_no_fixed_name(assembly):
     for name, template in assembly.templates.items():
-        for id, resource in template["Resources"].items():
+        for logical_id, resource in template["Resources"].items():
             if resource.get("DeletionPolicy", "Delete") != "Delete":
                 properties = resource["Properties"]
                 named = {key for key in properties if key in ("TableName", "LogGroupName", "Name", "QueueName")}
-                assert not named, (name, id)
+                assert not named, (name, logical_id)
     resources = assembly["admin"]["Resources"]
-    kept = {id for id, r in resources.items() if r.get("DeletionPolicy", "Delete") != "Delete"}
+    kept = {logical_id for logical_id, r in resources.items() if r.get("DeletionPolicy", "Delete") != "Delete"}
     assert kept == {"Table", "OutcomeLog"}
 
 
@@ -270,7 +270,7 @@ def test_the_table_is_protected_and_not_made_where_one_is_adopted(assembly):
 def test_every_function_runs_from_the_one_zip_with_json_logs_and_what_settings_want(assembly):
     code, seen = set(), set()
     for name in assembly.templates:
-        for id, function in assembly.resources(name, "AWS::Lambda::Function").items():
+        for logical_id, function in assembly.resources(name, "AWS::Lambda::Function").items():
             seen.add(function["Handler"])
             code.add(json.dumps(function["Code"]))
             assert function["Runtime"] == "python3.14"
@@ -278,9 +278,9 @@ def test_every_function_runs_from_the_one_zip_with_json_logs_and_what_settings_w
             assert function["LoggingConfig"]["LogFormat"] == "JSON"
             assert function["LoggingConfig"]["LogGroup"]["Ref"] in assembly.resources(name, "AWS::Logs::LogGroup")
             variables = function["Environment"]["Variables"]
-            assert {"ADMIN_ACCOUNT", "HOME_REGION", "POWERTOOLS_METRICS_NAMESPACE"} <= variables.keys(), id
+            assert {"ADMIN_ACCOUNT", "HOME_REGION", "POWERTOOLS_METRICS_NAMESPACE"} <= variables.keys(), logical_id
             if function["Handler"] != "lambdas.custom_actions.handler.handler":
-                assert {"TABLE_NAME", "OUTCOME_QUEUE_URL", "ORGANIZATION_ID"} <= variables.keys(), id
+                assert {"TABLE_NAME", "OUTCOME_QUEUE_URL", "ORGANIZATION_ID"} <= variables.keys(), logical_id
     assert len(code) == 1
     assert seen == {f"lambdas.{name}.handler.handler" for name in ("playbook", "outcome", "sweeper", "custom_actions")}
 

@@ -76,7 +76,7 @@ def test_the_reader_trusts_the_observe_role_and_reads_executions_only(roles):
 def test_the_starter_starts_our_documents_in_both_arn_forms_and_passes_our_roles_to_ssm_only(roles):
     start, passing = roles["sharr-starter"]["Policies"][0]["PolicyDocument"]["Statement"]
 
-    assert [r["Fn::Sub"].split(":", 5)[5] for r in start["Resource"]] == [
+    assert [r["Fn::Sub"].removeprefix("arn:${AWS::Partition}:ssm:*:${AWS::AccountId}:") for r in start["Resource"]] == [
         "document/SHARR-*",
         "automation-definition/SHARR-*:*",
         "automation-execution/*",

@@ -43,7 +43,7 @@ def test_templates_name_no_account_region_or_partition(assembly):
 def test_logical_ids_are_names_not_hashes(assembly):
     """What has a hash of its path in its id is replaced when somebody tidies the code."""
     for name, template in assembly.templates.items():
-        hashed = [id for id in template["Resources"] if re.search(r"[0-9A-F]{8}$", id)]
+        hashed = [each for each in template["Resources"] if re.search(r"[0-9A-F]{8}$", each)]
         assert hashed == [], name
 
 
