@@ -692,6 +692,7 @@ class Engine:
     world: Sandbox
     stacks: dict[tuple[str, str, str], StackRecord] = field(default_factory=dict)
     _assets: dict[str, bytes] = field(default_factory=dict)
+    _made: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
     def create(
         self,
@@ -711,7 +712,9 @@ class Engine:
         if key in self.stacks:
             raise TemplateError(f"Stack [{name}] already exists in {account} {region}")
         template = read_template(text)
-        unique = hashlib.sha256("/".join(key).encode()).hexdigest()
+        # A stack that is made again is another one: what the first one left behind has another name.
+        nth = self._made[key] = self._made.get(key, 0) + 1
+        unique = hashlib.sha256("/".join((*key, str(nth))).encode()).hexdigest()
         identifier = "-".join((unique[:8], unique[8:12], unique[12:16], unique[16:20], unique[20:32]))
         arn = f"arn:{partition_of(region)}:cloudformation:{region}:{account}:stack/{name}/{identifier}"
         stack = StackRecord(name, arn, account, region, template, dict(given), is_nested=is_nested)

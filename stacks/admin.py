@@ -233,8 +233,9 @@ class AdminStack(Stack):
                 attribute_name="expires_at", enabled=True
             ),
         )
-        table.cfn_options.deletion_policy = CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE
-        table.cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
+        # Not "except on create": a protected table cannot be deleted, so that the rollback itself would fail.
+        table.cfn_options.deletion_policy = table.cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
+        self._table_resource = table
         self._on("MakesTable", table)
         self._table_name = either("MakesTable", ref("Table"), ref("ExistingTable"))
         # In a Sub of its own each: Fn::If may not stand inside one.
@@ -524,7 +525,8 @@ class AdminStack(Stack):
             iam.CfnPolicy(
                 self, name, policy_name="logs", roles=[text(role)], policy_document=policy(writes_logs(groups))
             )
-        # Its one run has to be seen.
+        # What it says has to be seen. And it refuses before there is a table that a rollback would leave behind.
+        self._table_resource.node.add_dependency(self.node.find_child("Buttons"))
         self.node.find_child("Buttons").node.add_dependency(self.node.find_child("CustomActionsLogs"))
 
     # -------------------------------------------------------------------------------------------------- to be looked at

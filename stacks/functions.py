@@ -62,8 +62,9 @@ class Function(Construct):
         super().__init__(scope, id)
         self.log = logs.CfnLogGroup(self, "Log", retention_in_days=number(retention_days))
         self.log.override_logical_id(f"{id}Log")
-        policy = CfnDeletionPolicy.RETAIN if keeps_log else CfnDeletionPolicy.DELETE
-        self.log.cfn_options.deletion_policy = self.log.cfn_options.update_replace_policy = policy
+        if keeps_log:
+            self.log.cfn_options.deletion_policy = CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE
+            self.log.cfn_options.update_replace_policy = CfnDeletionPolicy.RETAIN
         self.function = resource(
             self,
             "Function",

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import botocore.client
@@ -838,13 +839,12 @@ def test_judging_a_call_is_quick(center: IdentityCenter) -> None:
     others = [{"Sid": f"S{n}", "Action": f"s3:Get{n}*", "Resource": f"arn:aws:s3:::bucket{n}/*"} for n in range(20)]
     client = _client("s3", _function(center, *others, {"Action": "s3:GetBucketAcl", "Resource": "*"}))
     assert center._originals is not None
-    center._originals = (lambda *call: {}, *center._originals[1:])
-
     best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        for _ in range(100):
-            client.get_bucket_acl(Bucket="bucket")
-        best = min(best, (time.perf_counter() - start) / 100)
+    with patch.object(center, "_originals", (lambda *call: {}, *center._originals[1:])):  # the center gives them back
+        for _ in range(5):
+            start = time.perf_counter()
+            for _ in range(100):
+                client.get_bucket_acl(Bucket="bucket")
+            best = min(best, (time.perf_counter() - start) / 100)
 
     assert best < 0.001, f"{best * 1000:.3f} ms a call"  # 0.05 ms alone on a machine; the rest is for a busy one

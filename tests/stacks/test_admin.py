@@ -317,3 +317,10 @@ def test_buttons_are_made_before_playbooks_and_get_the_lists_of_loaded_ones_to_j
     given = resources["Buttons"]["Properties"]["AutomaticControls"]
     assert given["SC"] == {"Fn::If": ["LoadsSC", {"Ref": "SCAutomaticControls"}, {"Ref": "AWS::NoValue"}]}
     assert given.keys() == {s.name for s in STANDARDS}
+
+
+def test_what_the_buttons_refuse_is_refused_before_there_is_a_table_that_a_rollback_would_leave(assembly):
+    table = assembly["admin"]["Resources"]["Table"]
+
+    assert table["DependsOn"] == ["Buttons"]
+    assert table["DeletionPolicy"] == "Retain", "a protected table cannot be deleted by a rollback"

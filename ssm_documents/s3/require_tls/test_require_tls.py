@@ -181,6 +181,12 @@ def test_a_single_statement_that_is_no_list_counts() -> None:
             deny(Condition={"Bool": {"aws:SecureTransport": "false"}, "IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}),
         ),
         ("no condition", without(deny(), "Condition")),
+        # A request without TLS has no s3:TlsVersion, so that comparison does not hold for it.
+        ("an old TLS version alone", deny(Condition={"NumericLessThan": {"s3:TlsVersion": "1.2"}})),
+        (
+            "an old TLS version, too",
+            deny(Condition={"Bool": {"aws:SecureTransport": "false"}, "NumericLessThan": {"s3:TlsVersion": "1.2"}}),
+        ),
     ],
 )
 def test_a_statement_that_denies_less_or_that_the_rule_may_not_know_does_not_count(how: str, statement: Json) -> None:

@@ -1,0 +1,56 @@
+# On a fresh machine with Python 3.11+ and make: `make demo`, `make test`. Everything else is installed into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SYNCED := $(VENV)/.synced
+UV     := uv==0.13.9
+
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+unexport VIRTUAL_ENV
+
+.PHONY: demo test lint types templates synth bench sandbox docs setup clean
+
+demo: $(SYNCED)           ## deploy to an emulated organization, break it, watch it being repaired
+	@$(BIN)/python -m sandbox.demo $(ARGS)
+
+test: $(SYNCED)           ## all tests, in parallel, without network
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(SYNCED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(SYNCED)
+	$(BIN)/mypy app.py sharr lambdas stacks sandbox ssm_documents tools benchmarks tests
+
+synth: $(SYNCED)          ## templates into cdk.out
+	$(BIN)/python app.py
+	@ls -1 cdk.out/*.template.json
+
+templates: $(SYNCED)      ## synthesize with the CDK's own validation, then cfn-lint and cdk-nag
+	rm -rf build/cdk.out-checked
+	CDK_OUTDIR=build/cdk.out-checked $(BIN)/python app.py
+	$(BIN)/cfn-lint build/cdk.out-checked/*.template.json
+	$(BIN)/python -m stacks.check
+
+bench: $(SYNCED)          ## measure the goals of docs/performance.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+sandbox: $(SYNCED)        ## the organization behind one localhost endpoint, until Ctrl-C
+	@$(BIN)/python -m sandbox $(ARGS)
+
+docs: $(SYNCED)           ## write what is generated in README.md and docs/
+	$(BIN)/python -m tools.make_docs
+
+setup: $(SYNCED)
+
+$(SYNCED): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@$(BIN)/uv sync --quiet --frozen --inexact
+	@touch $(SYNCED)
+
+clean:
+	rm -rf build cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis

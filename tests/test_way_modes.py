@@ -1,0 +1,59 @@
+"""The way of one finding in deployments of other kinds: where repairs run, and accounts that lack a stack."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import samples, scene
+from sandbox.additions import securityhub
+from sandbox.place import Place
+from sandbox.world import Sandbox
+from sharr.attempts import Attempts
+from sharr.finding import UNDO
+from tests.stage import Stage
+
+
+@pytest.mark.parametrize("mode", ["runbook", "lambda"])
+def test_every_remediation_runs_where_the_stack_says(mode: str) -> None:
+    with Sandbox() as world:
+        stage = Stage(world, SCAutomaticControls="*", ExecutionMode=mode)
+        finding = stage.publish(stage.finding(key := stage.key()))
+        assert stage.rotates(key)
+        assert stage.now(finding)["Workflow"]["Status"] == "RESOLVED"
+        attempt = stage.attempt(finding)
+        assert attempt.place == mode
+        assert bool(attempt.execution) == (mode == "runbook")
+
+        stage.press(UNDO, finding)
+
+        assert not stage.rotates(key)
+
+
+def test_an_account_without_roles_is_told_and_repaired_once_they_are_there() -> None:
+    with Sandbox() as world:
+        organization = world.organization
+        outputs = scene.deploy(world, parameters={"SCAutomaticControls": "KMS.4"}, roles_in=()).admin
+        place = Place(world)
+        key = place.client("kms").create_key()["KeyMetadata"]["Arn"]
+        finding = samples.finding(
+            "SC", "KMS.4", account=place.account, region=place.region, resource_id=key,
+            resource_type="AwsKmsKey", shape="consolidated", now=world.clock.now(),
+        )  # fmt: skip
+        securityhub.publish(world, finding)
+        world.run()
+        attempts = Attempts(
+            world.identity.client("dynamodb", organization.admin, organization.home), outputs["TableName"]
+        )
+        attempt = attempts.get(attempts.known(finding["Id"], "-").finding["attempt"])
+        assert attempt
+        assert (attempt.outcome, attempt.guard) == ("SKIPPED", "no-role")
+        assert "member-roles" in attempt.to_do
+
+        roles = {"SecHubAdminAccount": organization.admin, "OrganizationId": organization.id}
+        world.deploy(scene.assembly(), "sharr-member-roles", place.account, organization.home, roles)
+        world.advance(3600)
+        later = {**finding, "LastObservedAt": world.clock.now().isoformat(), "UpdatedAt": world.clock.now().isoformat()}
+        securityhub.publish(world, later)
+        world.run()
+
+        assert place.client("kms").get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
