@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,7 +30,7 @@ from sandbox.additions import securityhub
 from sandbox.place import Place
 from sandbox.world import Sandbox
 from sharr.attempts import Attempt, Attempts
-from sharr.finding import PREVIEW, REMEDIATE, UNDO, CustomAction, custom_action_arn
+from sharr.finding import IMPORTED, PREVIEW, REMEDIATE, UNDO, CustomAction, custom_action_arn
 from sharr.loader import folders, load
 from sharr.outcomes import differences
 from sharr.remediation import Remediation
@@ -105,16 +106,17 @@ class Demo:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
-    def deploy(self) -> None:
+    def deploy(self, *, every_playbook: bool = False) -> None:
         """Deploy the three stacks everywhere; every second remediation is switched on, the others have the button."""
+        names = [s.name for s in samples.standards()]
         with self.timed("synthesize"):
             scene.assembly()
         automatic = sorted({c for r in self.remediations[::2] for c in r.controls})
         switched_on = {
             f"{standard}AutomaticControls": ",".join(c for c in automatic if samples.standards()[standard].serves(c))
-            for standard in ("SC", *OWN_STANDARDS)
+            for standard in (names if every_playbook else ("SC", *OWN_STANDARDS))
         }
-        loaded = {f"Load{standard}AdminStack": "yes" for standard in OWN_STANDARDS}
+        loaded = {f"Load{standard}AdminStack": "yes" for standard in (names if every_playbook else OWN_STANDARDS)}
         with self.timed("deploy"):
             self.deployment = scene.deploy(self.world, parameters={**switched_on, **loaded})
         self.automatic = set(automatic)
@@ -161,7 +163,7 @@ class Demo:
         return found
 
     def publish(self) -> None:
-        """Let Security Hub find what is broken; rules repair what is switched on; then press the button for the rest."""
+        """Let Security Hub find what is broken: rules repair what is switched on, the button the rest."""
         with self.timed("repair"):
             for broken in self.broken:
                 securityhub.publish(self.world, broken.finding)
@@ -258,6 +260,35 @@ class Demo:
 
     # --- what is shown
 
+    def hops(self, broken: Broken) -> list[dict[str, Any]]:
+        """Return one finding's every hop: deliveries of its event, and each call made with its attempt's sessions."""
+        (attempt,) = self.attempts_of([broken])
+        routed = next(
+            r
+            for r in self.world.router.seen
+            if r.account == self.world.organization.admin
+            and r.event["detail-type"] == IMPORTED
+            and r.event["detail"]["findings"][0]["Id"] == broken.finding["Id"]
+        )
+        steps: list[tuple[datetime, str]] = [
+            (h.at, f"{h.kind}: {_short(h.source)} -> {_short(h.destination)}")
+            for h in self.world.hops_of(routed.event["id"])
+        ]
+        for c in self.world.identity.calls:
+            if c.principal.session_name == attempt.id or c.parameters.get("RoleSessionName") == attempt.id:
+                role = (c.principal.role_arn or c.principal.arn).split("/")[-1]
+                on = c.parameters.get("RoleArn", f"{c.account} {c.region}")
+                steps.append(
+                    (c.at, f"{role} calls {c.service}.{c.operation} on {on}" + (f": {c.error}" if c.error else ""))
+                )
+            elif c.operation in ("BatchUpdateFindings", "PublishBatch") and c.at >= routed_at(steps):
+                mentions = json.dumps(c.parameters, default=str)
+                if broken.finding["Id"] in mentions:
+                    steps.append((c.at, f"sharr-observe calls {c.service}.{c.operation}"))
+        steps.sort(key=lambda step: step[0])
+        start = steps[0][0]
+        return [{"ms": int((at - start).total_seconds() * 1000), "what": what} for at, what in steps]
+
     def attempts_of(self, which: list[Broken]) -> list[Attempt]:
         """Return the current attempt of each finding."""
         ids = [self.attempts.known(b.finding["Id"], "-").finding.get("attempt") for b in which]
@@ -295,6 +326,15 @@ class Demo:
         return next(s.name for s in samples.standards() if s.name != "Tagging" and s.own_id(generator) is not None)
 
 
+def routed_at(steps: list[tuple[datetime, str]]) -> datetime:
+    """Return when the finding's event was routed: what came before is another finding's."""
+    return min(at for at, _ in steps)
+
+
+def _short(arn: str | None) -> str:
+    return (arn or "").split(":", 5)[-1]
+
+
 def _reason(lines: list[str]) -> str:
     for line in lines:
         try:
@@ -308,8 +348,6 @@ def _reason(lines: list[str]) -> str:
 
 
 def _milliseconds(attempt: Attempt) -> int:
-    from datetime import datetime
-
     end = attempt.ended_at or attempt.created_at
     spent = datetime.fromisoformat(end) - datetime.fromisoformat(attempt.event_at)
     return max(int(spent.total_seconds() * 1000), 0)
@@ -339,10 +377,14 @@ def main(arguments: list[str] | None = None) -> int:
                 progress.remove_task(task)
             rows = [demo.row(broken) for broken in demo.broken]
             again = demo.preview_and_undo()
+            hops = demo.hops(
+                next(b for b in demo.broken if b.trigger == "automatic" and b.remediation.places[0] == "lambda")
+            )
             refused = demo.attack()
         shown = {
             "rows": [asdict(row) for row in rows],
             "preview_and_undo": [asdict(row) for row in again],
+            "hops": hops,
             "refused": refused,
             "seconds": {name: round(value, 2) for name, value in demo.seconds.items()},
             "calls": len(world.identity.calls),
@@ -380,6 +422,13 @@ def show(console: Console, shown: dict[str, Any]) -> None:
         console.print()
     for row in shown["preview_and_undo"]:
         console.print(f"  [bold]{row['outcome']}[/bold] {html.escape(row['note'])}", highlight=False)
+    console.print()
+    table = Table(title="One finding's every hop", title_justify="left")
+    table.add_column("ms", justify="right")
+    table.add_column("what happened", overflow="fold")
+    for hop in shown["hops"]:
+        table.add_row(str(hop["ms"]), hop["what"])
+    console.print(table)
     console.print()
     table = Table(title="Forged and hostile findings", title_justify="left")
     table.add_column("sent")
@@ -420,12 +469,15 @@ def report(shown: dict[str, Any]) -> str:
         return f"<table><tr>{head}</tr>{body}</table>"
 
     refused = "".join(f"<tr>{cell(r['attack'])}{cell(r['became'])}</tr>" for r in shown["refused"])
+    hops = "".join(f"<tr>{cell(h['ms'])}{cell(h['what'])}</tr>" for h in shown["hops"])
     return (
         "<!doctype html><meta charset=utf-8><title>SHARR demo</title><style>body{font:14px system-ui;margin:2rem}"
         "table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #ccc;padding:.3rem .5rem;text-align:left;"
         "vertical-align:top}.d td{color:#555;font-family:monospace;border-top:0}"
-        ".REMEDIATED td:nth-child(8){background:#dfd}.FAILED td:nth-child(8){background:#fdd}</style><h1>SHARR demo</h1>"
+        ".REMEDIATED td:nth-child(8){background:#dfd}.FAILED td:nth-child(8){background:#fdd}</style>"
+        "<h1>SHARR demo</h1>"
         f"<h2>Findings</h2>{rows('rows')}<h2>Preview, repair, undo</h2>{rows('preview_and_undo')}"
+        f"<h2>One finding's every hop</h2><table>{hops}</table>"
         f"<h2>Forged and hostile findings</h2><table>{refused}</table>"
         f"<p>{shown['calls']} API calls; seconds: {html.escape(json.dumps(shown['seconds']))}</p>"
     )

@@ -216,19 +216,26 @@ class Attempts:
         self._transact([*items, self._put_versioned(f"resource#{attempt.lease_key}", known.resource, lease.resource)])
         return mine, lease
 
-    def take_over(self, attempt: Attempt, now: datetime) -> Lease | None:
+    def take_over(self, attempt: Attempt, now: datetime) -> tuple[Attempt, Lease] | None:
         """
-        Take the lease again for another look at an open attempt.
+        Take the lease again for another look at an open attempt, and return the attempt as it is from then on.
 
-        None where another attempt holds the resource, or this one is being looked at right now. Raises Conflict.
+        None where another attempt holds the resource, this one is being looked at right now, or it ended meanwhile.
+        A person's Remediate that had to wait lifts the hold now. Raises Conflict.
         """
         known = self.known(attempt.finding["uid"], attempt.lease_key)
         looked_at = known.resource.get("holder") == attempt.id and known.resource.get("busy_until", "") > stamp(now)
         if looked_at or known.is_held_by_another(attempt.id, now):
             return None
-        lease = self._lease(attempt, known.resource, now)
+        waited = attempt.trigger == "remediate" and attempt.looks == 0
+        lease = self._lease(attempt, known.resource, now, lift_hold=waited)
         self._transact([self._put_versioned(f"resource#{attempt.lease_key}", known.resource, lease.resource)])
-        return lease
+        # What was read before the lease may be old: another look may have saved, or ended it, and its undo is in there.
+        fresh = self.get(attempt.id)
+        if fresh is None or fresh.has_ended:
+            self._fenced([self._update_resource(attempt, lease, _FREE)], attempt)
+            return None
+        return fresh, lease
 
     def save_open(self, attempt: Attempt, lease: Lease) -> None:
         """
@@ -317,9 +324,14 @@ class Attempts:
         return str(_plain(answer["Item"])["attempt"]) if "Item" in answer else None
 
     def mark_published(self, attempts: Iterable[Attempt]) -> None:
-        """Note what was told; what ended needs no sweeper any more. One call for up to 100 attempts."""
+        """
+        Note what was told; what ended needs no sweeper any more. One call for up to 100 attempts.
+
+        Raises Conflict where an attempt went on meanwhile; the others are noted all the same.
+        """
+        every = list(attempts)
         items = []
-        for attempt in attempts:
+        for attempt in every:
             ended = attempt.has_ended
             update = "SET published = :said REMOVE due_at, due_shard" if ended else "SET published = :said"
             items.append(
@@ -338,8 +350,14 @@ class Attempts:
         except self._client.exceptions.TransactionCanceledException as error:
             if len(items) == 1:
                 raise Conflict("the attempt went on meanwhile") from error
-            for attempt in attempts:
-                self.mark_published([attempt])
+            went_on = []
+            for attempt in every:
+                try:
+                    self.mark_published([attempt])
+                except Conflict:
+                    went_on.append(attempt.id)
+            if went_on:
+                raise Conflict(f"attempts went on meanwhile: {', '.join(went_on)}") from error
 
     def due(self, now: datetime, most: int = 500) -> list[str]:
         """Return ids of attempts that are due, oldest first in each shard."""

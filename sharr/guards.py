@@ -28,6 +28,9 @@ class Refusal:
     to_do: str = ""
 
 
+TAKEN_BACK = Refusal("hold", "a person took back this repair", "press Remediate with SHARR to lift the hold")
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that guards may know."""
@@ -149,9 +152,7 @@ def button_limited(facts: Facts) -> Refusal | None:
 
 def held_after_undo(facts: Facts) -> Refusal | None:
     """A person took back a repair of this resource: automation leaves it alone until one presses Remediate."""
-    if facts.hold:
-        return Refusal("hold", "a person took back this repair", "press Remediate with SHARR to lift the hold")
-    return None
+    return TAKEN_BACK if facts.hold else None
 
 
 def too_often(facts: Facts) -> Refusal | None:

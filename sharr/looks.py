@@ -68,9 +68,16 @@ class Looks:
         attempt = self.attempts.get(attempt_id)
         if attempt is None or attempt.has_ended:
             return None
-        lease = self.attempts.take_over(attempt, self.now())
-        if lease is None:
+        taken = self.attempts.take_over(attempt, self.now())
+        if taken is None:
             return None
+        attempt, lease = taken
+        held = lease.resource.get("holds", {}).get(attempt.remediation)
+        if held and attempt.trigger == "automatic" and not (attempt.journal["plan"] or attempt.journal["open"]):
+            # It waited, or was to be tried again, and meanwhile a person took back the same repair.
+            hold = guards.TAKEN_BACK
+            result = {"outcome": "SKIPPED", "guard": hold.guard, "why": hold.why, "to_do": hold.to_do}
+            return self.settle(attempt, lease, result)
         return self._look(attempt, lease)
 
     # --- from a finding to a look
@@ -156,7 +163,10 @@ class Looks:
     # --- the look
 
     def _look(self, attempt: Attempt, lease: Lease) -> Attempt:
-        remediation = self.catalogue.remediations[attempt.remediation]
+        remediation = self.catalogue.remediations.get(attempt.remediation)
+        if remediation is None:  # an attempt of an earlier release, which had it
+            why = f"this release has no remediation {attempt.remediation}"
+            return self.settle(attempt, lease, {"outcome": "FAILED", "why": why, "to_do": "look at the resource"})
         attempt = replace(attempt, looks=attempt.looks + 1, code=remediation.code)
         if attempt.place == "runbook" and not attempt.execution:
             return self._start_runbook(remediation, attempt, lease)

@@ -7,7 +7,9 @@ state, and an undo call is taken only where it is, but for answers of earlier ca
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,9 +20,8 @@ from sharr import arns
 from sharr.attempts import Attempt
 from sharr.looks import Looks
 from sharr.runtime.contract import CannotRepair
-from sharr.runtime.driver import bare, reopen
+from sharr.runtime.driver import RECORD_BYTES, bare, reopen
 from sharr.runtime.planning import is_read, new_journal, plan_of
-from sharr.runtime.runbook_plan import unpack
 from sharr.scripts import code_of
 from sharr.sessions import RoleNotAssumed
 
@@ -36,6 +37,10 @@ RUNNING = (
 )
 OUTCOMES = ("REMEDIATED", "COMPLIANT", "PENDING", "RETRY", "FAILED")
 ANSWER_CHARACTERS = 512
+# What a record may be: states of large resources have some hundred kilobytes; their JSON is some twenty levels deep.
+UNPACKED_BYTES = 16 * 1024 * 1024
+DEEPEST = 64
+LONGEST_SECONDS = 3600
 
 
 class NotOurs(Exception):
@@ -64,9 +69,10 @@ class Runbooks:
             execution = {"failure": f"{error} cannot be assumed: the runbook's result cannot be read"}
         if execution.get("AutomationExecutionStatus") in RUNNING:
             return None
-        lease = self.looks.attempts.take_over(attempt, self.looks.now())
-        if lease is None:
+        taken = self.looks.attempts.take_over(attempt, self.looks.now())
+        if taken is None:
             return None
+        attempt, lease = taken
         journal, result = self.result_of(attempt, execution)
         # Whatever is still to do is done in the function: its state is in the table, not in the runbook.
         return self.looks.settle(replace(attempt, journal=journal, in_runbook=False), lease, result)
@@ -76,28 +82,30 @@ class Runbooks:
         empty = dict(attempt.journal)
         if "failure" in execution:
             return empty, _failed(str(execution["failure"]))
-        remediation = self.looks.catalogue.remediations[attempt.remediation]
+        remediation = self.looks.catalogue.remediations.get(attempt.remediation)
+        if remediation is None:  # an attempt of an earlier release, which had it
+            return empty, _failed(f"this release has no remediation {attempt.remediation}")
         if execution.get("DocumentName") != remediation.document_name:
             return empty, _failed("the execution is of another document")
         if execution.get("Parameters", {}).get("AttemptId") != [attempt.id]:
             return empty, _failed("the execution is of another attempt")
-        outputs = {s.get("StepName"): s.get("Outputs", {}) for s in execution.get("StepExecutions", ())}
+        outputs = {s["StepName"]: s.get("Outputs", {}) for s in execution.get("StepExecutions", ())}
         status = _clean(execution.get("AutomationExecutionStatus"))
         message = _clean(execution.get("FailureMessage", ""))
         try:
             if "Apply" in outputs and outputs["Apply"].get("record"):
-                record = unpack(outputs["Apply"]["record"][0])
+                record = _unpacked(outputs["Apply"]["record"][0])
                 return self._checked(attempt, record["journal"]), _result(record["result"])
             if "Plan" in outputs and outputs["Plan"].get("record"):
-                record = unpack(outputs["Plan"]["record"][0])
+                record = _unpacked(outputs["Plan"]["record"][0])
                 if record["result"]["outcome"] != "PREVIEWED":
                     return self._checked(attempt, record["journal"]), _result(record["result"])
                 journal = self._checked(attempt, record["journal"])
                 reopen(journal)  # Apply may have done all, some or nothing of it
                 why = f"the runbook ended {status} before it said what it did: {message}"
                 return journal, {"outcome": "RETRY", "why": why, "to_do": ""}
-        except (NotOurs, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            return empty, _failed(f"its record cannot be trusted: {_clean(str(error))}")
+        except (NotOurs, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+            return empty, _failed(f"its record cannot be trusted: {_clean(error)}")
         return empty, _failed(f"it ended {status}: {message}")
 
     def _read(self, attempt: Attempt) -> dict[str, Any]:
@@ -127,6 +135,8 @@ class Runbooks:
             plan = plan_of(code_of(remediation), before, {**attempt.target, "now": attempt.created_at})
         except CannotRepair:
             return journal
+        except Exception as error:  # a script may fail in any way on a state that inspect did not give
+            raise NotOurs(f"no plan can be made from its state: {type(error).__name__}") from error
         writes = [c for c in plan if "operation" in c and not is_read(c)]
         if said.get("open"):
             journal["open"] = plan
@@ -143,6 +153,10 @@ class Runbooks:
         if theirs and not (len(theirs) <= len(mine) and all(_fits(m, t) for m, t in zip(mine, theirs, strict=False))):
             raise NotOurs("its undo is not the plan's")
         journal["undo"] = [{**m, "parameters": t["parameters"]} for m, t in zip(mine, theirs, strict=False)]
+        if done and after is None:
+            raise NotOurs("it changed something and does not say what is there now")
+        if len(zlib.compress(json.dumps(journal).encode())) > RECORD_BYTES:
+            raise NotOurs("it is larger than a record may be")
         return journal
 
 
@@ -174,20 +188,53 @@ def _matches(mine: Any, theirs: Any) -> bool:
             and len(mine) == len(theirs)
             and all(_matches(m, t) for m, t in zip(mine, theirs, strict=True))
         )
-    return bool(mine == theirs)
+    return type(mine) is type(theirs) and bool(mine == theirs)  # True is 1 for Python, not for AWS
 
 
 def _result(said: Mapping[str, Any]) -> dict[str, Any]:
     if said["outcome"] not in OUTCOMES:
         raise NotOurs(f"its outcome is {said['outcome']!r}")
     seconds = said.get("seconds")
+    is_time = isinstance(seconds, int | float) and 1 <= seconds <= LONGEST_SECONDS  # NaN is neither
     return {
         "outcome": said["outcome"],
         "why": _clean(said["why"]),
         "to_do": _clean(said.get("to_do", "")),
-        "seconds": min(max(float(seconds), 1.0), 3600.0) if isinstance(seconds, int | float) else 60.0,
+        "seconds": float(seconds) if is_time else 60.0,
         "gone": said.get("gone") is True,
     }
+
+
+def _unpacked(text: str) -> Any:
+    """Return what pack() took, or raise NotOurs: a few bytes can stand for more than the function's memory holds."""
+    if len(text) > RECORD_BYTES * 2:
+        raise NotOurs("it is too long")
+    if text.startswith("z:"):
+        reader = zlib.decompressobj()
+        try:
+            data = reader.decompress(base64.b64decode(text[2:], validate=True), UNPACKED_BYTES)
+        except zlib.error as error:
+            raise NotOurs("it is not compressed as it says") from error
+        if reader.unconsumed_tail or not reader.eof:
+            raise NotOurs("it is too long, or cut")
+        text = data.decode()
+    value = json.loads(text)
+    _refuse_deep(value)
+    return value
+
+
+def _refuse_deep(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise NotOurs("it is nested too deep")
 
 
 def _failed(why: str) -> dict[str, Any]:
