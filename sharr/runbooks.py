@@ -79,34 +79,42 @@ class Runbooks:
 
     def result_of(self, attempt: Attempt, execution: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the journal and the result of an execution that ended, whatever it says."""
-        empty = dict(attempt.journal)
+        try:
+            return self._result_of(attempt, execution)
+        except NotOurs as error:
+            return dict(attempt.journal), _failed(str(error))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+            return dict(attempt.journal), _failed(f"its record cannot be trusted: {type(error).__name__}: {error}")
+
+    def _result_of(self, attempt: Attempt, execution: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if "failure" in execution:
-            return empty, _failed(str(execution["failure"]))
+            raise NotOurs(execution["failure"])
         remediation = self.looks.catalogue.remediations.get(attempt.remediation)
         if remediation is None:  # an attempt of an earlier release, which had it
-            return empty, _failed(f"this release has no remediation {attempt.remediation}")
+            raise NotOurs(f"this release has no remediation {attempt.remediation}")
         if execution.get("DocumentName") != remediation.document_name:
-            return empty, _failed("the execution is of another document")
+            raise NotOurs("the execution is of another document")
         if execution.get("Parameters", {}).get("AttemptId") != [attempt.id]:
-            return empty, _failed("the execution is of another attempt")
-        outputs = {s["StepName"]: s.get("Outputs", {}) for s in execution.get("StepExecutions", ())}
-        status = _clean(execution.get("AutomationExecutionStatus"))
-        message = _clean(execution.get("FailureMessage", ""))
-        try:
-            if "Apply" in outputs and outputs["Apply"].get("record"):
-                record = _unpacked(outputs["Apply"]["record"][0])
-                return self._checked(attempt, record["journal"]), _result(record["result"])
-            if "Plan" in outputs and outputs["Plan"].get("record"):
-                record = _unpacked(outputs["Plan"]["record"][0])
-                if record["result"]["outcome"] != "PREVIEWED":
-                    return self._checked(attempt, record["journal"]), _result(record["result"])
-                journal = self._checked(attempt, record["journal"])
-                reopen(journal)  # Apply may have done all, some or nothing of it
-                why = f"the runbook ended {status} before it said what it did: {message}"
-                return journal, {"outcome": "RETRY", "why": why, "to_do": ""}
-        except (NotOurs, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-            return empty, _failed(f"its record cannot be trusted: {_clean(error)}")
-        return empty, _failed(f"it ended {status}: {message}")
+            raise NotOurs("the execution is of another attempt")
+        records = {
+            step["StepName"]: step["Outputs"]["record"][0]
+            for step in execution.get("StepExecutions", ())
+            if step.get("Outputs", {}).get("record")
+        }
+        status, message = _clean(execution.get("AutomationExecutionStatus")), _clean(execution.get("FailureMessage", ""))
+        said = records.get("Apply", records.get("Plan"))
+        if said is None:
+            raise NotOurs(f"it ended {status}: {message}")
+        record = _unpacked(said)
+        journal = self._checked(attempt, record["journal"])
+        if "Apply" not in records and record["result"]["outcome"] == "PREVIEWED":
+            reopen(journal)  # Apply may have done all, some or nothing of it
+            why = f"the runbook ended {status} before it said what it did: {message}"
+            return journal, {"outcome": "RETRY", "why": why, "to_do": ""}
+        result = _result(record["result"])
+        if result["outcome"] == "REMEDIATED" and not journal["plan"]:
+            raise NotOurs("it repaired and made no call")
+        return journal, result
 
     def _read(self, attempt: Attempt) -> dict[str, Any]:
         target = attempt.target
@@ -240,7 +248,7 @@ def _refuse_deep(value: Any) -> None:
 def _failed(why: str) -> dict[str, Any]:
     return {
         "outcome": "FAILED",
-        "why": f"the runbook failed: {why}",
+        "why": f"the runbook failed: {_clean(why)}",
         "to_do": "look at the execution in the member account",
     }
 

@@ -9,6 +9,8 @@ from typing import Any
 from stacks.intrinsics import Json, either, join, sub
 from stacks.names import METRICS
 
+SERVICE = ("service", "outcome")
+"""The dimension that Powertools adds to every metric: the function's POWERTOOLS_SERVICE_NAME."""
 Named = tuple[str | None, Json]
 """The condition on which a queue or function is there (None: always), and its name."""
 
@@ -17,14 +19,15 @@ def body(queues: Sequence[Named], dead: Sequence[Named], functions: Sequence[Nam
     """
     Return the dashboard as the Fn::Join that it has to be: it names nested stacks' resources, which may not be there.
     """
-    outcomes = [f"SEARCH('{{{METRICS},Outcome}} MetricName=\"Outcomes\"', 'Sum', 3600)"]
-    by_control = [f"SEARCH('{{{METRICS},Control,Outcome}} MetricName=\"Outcomes\"', 'Sum', 86400)"]
+    outcomes = [f"SEARCH('{{{METRICS},Outcome,service}} MetricName=\"Outcomes\"', 'Sum', 3600)"]
+    by_control = [f"SEARCH('{{{METRICS},Control,Outcome,service}} MetricName=\"Outcomes\"', 'Sum', 86400)"]
     rate: list[Any] = [
-        [METRICS, "Outcomes", "Outcome", "REMEDIATED", {"id": "good", "visible": False, "stat": "Sum"}],
-        [METRICS, "Outcomes", "Outcome", "FAILED", {"id": "bad", "visible": False, "stat": "Sum"}],
+        [METRICS, "Outcomes", *SERVICE, "Outcome", "REMEDIATED", {"id": "good", "visible": False, "stat": "Sum"}],
+        [METRICS, "Outcomes", *SERVICE, "Outcome", "FAILED", {"id": "bad", "visible": False, "stat": "Sum"}],
         [{"expression": "100 * FILL(good, 0) / (FILL(good, 0) + FILL(bad, 0))", "label": "repaired, %", "id": "rate"}],
     ]
-    seconds = [[METRICS, "SecondsToOutcome", "Outcome", "REMEDIATED", {"stat": stat}] for stat in ("p50", "p95")]
+    repaired = [METRICS, "SecondsToOutcome", *SERVICE, "Outcome", "REMEDIATED"]
+    seconds = [[*repaired, {"stat": stat}] for stat in ("p50", "p95")]
     widgets = [
         _widget("Outcomes an hour", 0, 0, {"metrics": [[{"expression": outcomes[0], "id": "o"}]], "stacked": True}),
         _widget("Repaired of what was tried", 12, 0, {"metrics": rate, "period": 3600, "yAxis": _percent()}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -317,3 +318,29 @@ def test_every_outcome_is_told_to_the_topic_with_attributes_and_a_link(stage: St
     assert body["link"].startswith("https://")
     assert body["differences"] == [{"property": "rotates", "before": "false", "after": "true"}]
     assert envelope["MessageAttributes"]["control"]["Value"] == "KMS.4"
+
+
+def test_the_dashboard_shows_metrics_that_the_outcome_function_really_emits(stage: Stage) -> None:
+    stage.publish(stage.finding(stage.key()))
+    lines = [line for i in stage.world.functions.invocations for line in i.log if '"_aws"' in line]
+    emitted = {
+        (metric["Name"], frozenset(dimensions))
+        for line in lines
+        for directive in json.loads(line)["_aws"]["CloudWatchMetrics"]
+        for dimensions in directive["Dimensions"]
+        for metric in directive["Metrics"]
+    }
+    cloudwatch = stage.world.identity.client("cloudwatch", stage.organization.admin, stage.organization.home)
+    body = cloudwatch.get_dashboard(DashboardName=stage.outputs["DashboardName"])["DashboardBody"]
+    shown: set[tuple[str, frozenset[str]]] = set()
+    for widget in json.loads(body)["widgets"]:
+        for metric in widget["properties"]["metrics"]:
+            if metric[0] == "SHARR":
+                shown.add((metric[1], frozenset(name for name in metric[2::2] if isinstance(name, str))))
+            elif isinstance(metric[0], dict) and "SEARCH" in metric[0].get("expression", ""):
+                inside = re.search(r"\{SHARR,([A-Za-z,]+)\}", metric[0]["expression"])
+                assert inside
+                shown.add(("Outcomes", frozenset(inside[1].split(","))))
+
+    assert shown
+    assert shown <= emitted

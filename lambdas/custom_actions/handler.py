@@ -41,7 +41,7 @@ def respond_to(event: Mapping[str, Any], hub: Any, account: str, region: str) ->
     """Carry out a request and return the attributes (the ARNs of the actions). Raises Refused."""
     if event["RequestType"] == "Delete":
         for action in CUSTOM_ACTIONS:
-            delete(hub, custom_action_arn(action, account=account, region=region))
+            delete(hub, action, account, region)
         return {}
     properties = event["ResourceProperties"]
     check_controls(properties.get("AutomaticControls", {}))
@@ -98,10 +98,17 @@ def ensure(hub: Any, action: CustomAction, account: str, region: str) -> str:
     return arn
 
 
-def delete(hub: Any, arn: str) -> None:
-    """Delete an action; one that is not there is deleted already, and so is one of a Security Hub that was disabled."""
+def delete(hub: Any, action: CustomAction, account: str, region: str) -> None:
+    """
+    Delete an action, if it is ours: CloudFormation asks for that, too, after we refused somebody else's of the same id.
+
+    One that is not there is deleted already, and so is one of a Security Hub that was disabled.
+    """
+    arn = custom_action_arn(action, account=account, region=region)
     try:
-        hub.delete_action_target(ActionTargetArn=arn)
+        there = hub.describe_action_targets(ActionTargetArns=[arn])["ActionTargets"]
+        if any(one["Name"] == action.name for one in there):
+            hub.delete_action_target(ActionTargetArn=arn)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("ResourceNotFoundException", "InvalidAccessException"):
             raise

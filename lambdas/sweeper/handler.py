@@ -22,7 +22,7 @@ def sweep() -> dict[str, int]:
     now = wiring.now()
     settings = wiring.settings()
     queues: dict[str, list[Attempt]] = defaultdict(list)
-    counts = {"looks": 0, "untold": 0, "runbooks": 0, "orphans": 0}
+    counts = {"looks": 0, "untold": 0, "runbooks": 0, "orphans": 0, "failed": 0}
     due = wiring.attempts().due(now)
     for start in range(0, len(due), 100):
         for attempt in wiring.attempts().get_many(due[start : start + 100]):
@@ -32,7 +32,11 @@ def sweep() -> dict[str, int]:
                 continue
             if in_runbook:
                 counts["runbooks"] += 1
-                Runbooks(wiring.looks()).settle(attempt.id)
+                try:
+                    Runbooks(wiring.looks()).settle(attempt.id)
+                except Exception:  # seen again in five minutes; the others must not wait for it
+                    counts["failed"] += 1
+                    logger.exception("a runbook's end could not be read", extra={"attempt": attempt.id})
             elif attempt.has_ended:
                 counts["untold"] += 1
                 queues[settings.outcome_queue].append(attempt)
