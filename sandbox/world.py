@@ -25,6 +25,7 @@ from unittest.mock import patch
 
 import botocore.session
 import moto.iam.models
+import moto.settings
 from moto import mock_aws
 from moto.awslambda.models import lambda_backends
 from moto.events.models import events_backends
@@ -118,6 +119,8 @@ class Sandbox:
         from sandbox import additions
         from sandbox.identity import IdentityCenter
 
+        # Nobody here starts instances; moto would make over a thousand images again for every account and Region.
+        yield patch.object(moto.settings, "ec2_load_default_amis", return_value=False)
         yield mock_aws()
         yield self.turnable
         # Requests at the endpoint whose key belongs to nobody are the admin account's.

@@ -101,7 +101,8 @@ class Runbooks:
             for step in execution.get("StepExecutions", ())
             if step.get("Outputs", {}).get("record")
         }
-        status, message = _clean(execution.get("AutomationExecutionStatus")), _clean(execution.get("FailureMessage", ""))
+        status = _clean(execution.get("AutomationExecutionStatus"))
+        message = _clean(execution.get("FailureMessage", ""))
         said = records.get("Apply", records.get("Plan"))
         if said is None:
             raise NotOurs(f"it ended {status}: {message}")
@@ -203,12 +204,13 @@ def _result(said: Mapping[str, Any]) -> dict[str, Any]:
     if said["outcome"] not in OUTCOMES:
         raise NotOurs(f"its outcome is {said['outcome']!r}")
     seconds = said.get("seconds")
-    is_time = isinstance(seconds, int | float) and 1 <= seconds <= LONGEST_SECONDS  # NaN is neither
+    if not (isinstance(seconds, int | float) and 1 <= seconds <= LONGEST_SECONDS):  # NaN is neither
+        seconds = 60
     return {
         "outcome": said["outcome"],
         "why": _clean(said["why"]),
         "to_do": _clean(said.get("to_do", "")),
-        "seconds": float(seconds) if is_time else 60.0,
+        "seconds": float(seconds),
         "gone": said.get("gone") is True,
     }
 

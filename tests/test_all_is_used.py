@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from sandbox import samples
 from sandbox.additions import securityhub
 from sandbox.demo import Demo
+from sandbox.identity import IdentityCenter
 from sandbox.world import Sandbox
 from sharr.finding import PREVIEW, custom_action_arn
 
 
 def test_every_rule_role_and_queue_policy_of_the_templates_is_used() -> None:
     with Sandbox() as world:
+        identity = cast("IdentityCenter", world.identity)
         organization = world.organization
         admin, home = organization.admin, organization.home
         demo = Demo(world)
@@ -54,12 +58,12 @@ def test_every_rule_role_and_queue_policy_of_the_templates_is_used() -> None:
             for rule in world.identity.client("events", account, region).list_rules(EventBusName=bus)["Rules"]:
                 assert rule["State"] == "DISABLED" or rule["Name"] in used_rules, rule["Name"]
 
-        used_roles = {arn.split("/")[-1] for arn in world.identity.usage.roles}
+        used_roles = {arn.split("/")[-1] for arn in identity.usage.roles}
         for account in (admin, *organization.members):
             for role in world.identity.client("iam", account, home).list_roles(PathPrefix="/sharr/")["Roles"]:
                 assert role["RoleName"] in used_roles, role["RoleName"]
 
-        consulted = set(world.identity.usage.resource_policies)
+        consulted = set(identity.usage.resource_policies)
         sqs = world.identity.client("sqs", admin, home)
         for url in sqs.list_queues().get("QueueUrls", []):
             attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "Policy"])["Attributes"]

@@ -101,6 +101,7 @@ def test_a_finding_is_read_whole():
         REGION,
         {"owner": "Jörg"},
     )
+    assert parsed.note
     assert (parsed.note.text, parsed.note.author) == ("ours\nsince May", "SHARR")
     assert parsed.note.updated_at == datetime(2026, 1, 30, 11, 0, 0, 500000, tzinfo=UTC)
 
@@ -109,7 +110,7 @@ def test_a_finding_cannot_be_changed_and_can_be_written_down():
     parsed = parse()
 
     with pytest.raises(dataclasses.FrozenInstanceError):
-        parsed.account = OTHER
+        parsed.account = OTHER  # type: ignore[misc]  # that it is refused is the point
     assert dataclasses.asdict(parsed)["resources"][0]["id"] == "arn:aws:s3:::example"
 
 

@@ -27,7 +27,7 @@ def contents(built: package.Package) -> set[str]:
         return set(archive.namelist())
 
 
-def test_equal_sources_give_equal_bytes(built, tmp_path):
+def test_equal_sources_give_equal_bytes(built: package.Package, tmp_path: Path) -> None:
     again = package.build(load_all(), load_standards(ROOT), into=tmp_path)
 
     assert again.built
@@ -35,19 +35,19 @@ def test_equal_sources_give_equal_bytes(built, tmp_path):
     assert again.path.read_bytes() == built.path.read_bytes()
 
 
-def test_what_was_built_is_not_built_again(built):
+def test_what_was_built_is_not_built_again(built: package.Package) -> None:
     again = package.build(load_all(), load_standards(ROOT), into=built.path.parent)
 
     assert (again.path, again.built) == (built.path, False)
 
 
-def test_a_changed_script_gives_another_zip(built, tmp_path):
+def test_a_changed_script_gives_another_zip(built: package.Package, tmp_path: Path) -> None:
     without_one = load_all()[1:]
 
     assert package.build(without_one, load_standards(ROOT), into=tmp_path).path.name != built.path.name
 
 
-def test_zip_has_handlers_scripts_and_catalogue_and_nothing_of_the_build(built):
+def test_zip_has_handlers_scripts_and_catalogue_and_nothing_of_the_build(built: package.Package) -> None:
     names = contents(built)
 
     assert {f"lambdas/{name}/handler.py" for name in HANDLERS} <= names
@@ -60,7 +60,7 @@ def test_zip_has_handlers_scripts_and_catalogue_and_nothing_of_the_build(built):
     assert not [n for n in names if n.endswith((".so", ".pyc", ".yaml"))]
 
 
-def test_zip_fits_and_unpacks_within_lambda_s_limits(built):
+def test_zip_fits_and_unpacks_within_lambda_s_limits(built: package.Package) -> None:
     with zipfile.ZipFile(built.path) as archive:
         unpacked = sum(info.file_size for info in archive.infolist())
 
@@ -68,7 +68,7 @@ def test_zip_fits_and_unpacks_within_lambda_s_limits(built):
     assert unpacked <= 250 * 1024 * 1024
 
 
-def test_zip_has_the_model_of_every_service_that_a_remediation_has_rights_in(built):
+def test_zip_has_the_model_of_every_service_that_a_remediation_has_rights_in(built: package.Package) -> None:
     """Prefixes of IAM that are not called like their client."""
     clients = {
         "application-autoscaling": {"application-autoscaling"},
@@ -94,7 +94,7 @@ def test_zip_has_the_model_of_every_service_that_a_remediation_has_rights_in(bui
     assert {"sts", "dynamodb", "sqs", "sns", "securityhub", "ssm"} <= models
 
 
-def test_handlers_can_be_imported_from_the_zip_alone(built):
+def test_handlers_can_be_imported_from_the_zip_alone(built: package.Package) -> None:
     """In a Python that sees nothing but its standard library and the zip: what is left out is missed here."""
     program = (
         "import sys\n"
@@ -122,14 +122,14 @@ def test_handlers_can_be_imported_from_the_zip_alone(built):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_library_that_is_missing_is_named(monkeypatch, tmp_path):
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(package, "LIBRARIES", {**package.LIBRARIES, "no_such_library": "pip"})
 
     with pytest.raises(package.CannotPackage, match="no_such_library"):
         package.build(load_all(), load_standards(ROOT), into=tmp_path)
 
 
-def test_a_compiled_library_is_refused(monkeypatch, tmp_path: Path):
+def test_a_compiled_library_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "site" / "compiled_library"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.samples import controls, custom_action_event, finding, imported_event, own_ids, standards
+from sandbox.samples import Shape, controls, custom_action_event, finding, imported_event, own_ids, standards
 from sharr.arns import PARTITIONS
 from sharr.finding import CUSTOM_ACTIONS, PREVIEW, REMEDIATE, UNDO, custom_action_arn, parse_event
 from sharr.patterns import LONGEST_PATTERN, automatic_pattern, button_pattern, unserved_pattern
@@ -78,10 +78,12 @@ def wild(pattern: str, text: str) -> bool:
 def samples(partition: str):
     """Yield (playbook's name, finding): the first, middle and last control of each standard, in each of its shapes."""
     for standard in STANDARDS:
-        known = list(standard.controls or [name for name in EVERY_CONTROL if name not in STANDARDS["Tagging"].controls])
+        known = list(
+            standard.controls or [name for name in EVERY_CONTROL if name not in (STANDARDS["Tagging"].controls or ())]
+        )
         if standard.name == "CT":
             known = ["CloudTrail.2", "S3.5"]
-        shapes = ["consolidated"] if standard.shape == "consolidated" else ["standard", "consolidated"]
+        shapes: list[Shape] = ["consolidated"] if standard.shape == "consolidated" else ["standard", "consolidated"]
         for control, shape in product({known[0], known[len(known) // 2], known[-1]}, shapes):
             for own in own_ids(standard.name, control) if shape == "standard" else [None]:
                 made = finding(

@@ -493,10 +493,11 @@ def test_a_session_policy_a_boundary_or_an_scp_never_widens(
     decides: bool,
 ) -> None:
     limit = identity(*limits)
-    policies = {"identity": [identity(*own)], "resource": _resource_policy(others, principal)}
+    policies: dict[str, Any] = {"identity": [identity(*own)], "resource": _resource_policy(others, principal)}
     without = evaluate(asked, **policies, resource_decides=decides)
 
-    for limited in ({"session": [limit]}, {"boundary": limit}, {"scps": [limit]}):
+    limits_: tuple[dict[str, Any], ...] = ({"session": [limit]}, {"boundary": limit}, {"scps": [limit]})
+    for limited in limits_:
         assert without.allowed or not evaluate(asked, **policies, resource_decides=decides, **limited).allowed
 
 

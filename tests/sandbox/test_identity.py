@@ -669,7 +669,7 @@ def test_policies_of_functions_and_log_groups_let_services_in(center: IdentityCe
     )["FunctionArn"]
     group = f"arn:aws:logs:{REGION}:{ADMIN}:log-group:events:log-stream:s"
     invoke = ("sns.amazonaws.com", "lambda:InvokeFunction", function, {"aws:SourceAccount": ADMIN})
-    write = ("events.amazonaws.com", "logs:PutLogEvents", group, {})
+    write: tuple[str, str, str, dict[str, str]] = ("events.amazonaws.com", "logs:PutLogEvents", group, {})
     assert _code(center.authorize_service, *invoke) == "AccessDenied"
     assert _code(center.authorize_service, *write) == "AccessDenied"
     functions.add_permission(
@@ -697,7 +697,8 @@ def test_a_bus_of_another_account_needs_its_own_policy(center: IdentityCenter) -
     client = _client("events", center.service_assumes_role("events.amazonaws.com", role, "rule", {}))
     entry = {"EventBusName": bus, "Source": "s", "DetailType": "d", "Detail": "{}"}
     assert _code(client.put_events, Entries=[entry]) == "AccessDeniedException"
-    let_in = {"Sid": "Org", "Effect": "Allow", "Principal": "*", "Action": "events:PutEvents", "Resource": bus}
+    let_in: dict[str, Any] = {"Sid": "Org", "Effect": "Allow", "Principal": "*"}
+    let_in |= {"Action": "events:PutEvents", "Resource": bus}
     let_in["Condition"] = {"StringEquals": {"aws:PrincipalOrgID": ORGANIZATION.id}}
     buses.put_permission(EventBusName="outcomes", Policy=_policy(let_in))
 

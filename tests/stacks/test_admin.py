@@ -13,6 +13,7 @@ from sharr.patterns import LONGEST_PATTERN, automatic_pattern, button_pattern
 from sharr.standards import Standard, load_standards
 from stacks import names
 from stacks.package import ROOT
+from tests.stacks.assembly import Assembly
 
 STANDARDS = list(load_standards(ROOT))
 
@@ -29,7 +30,7 @@ def rights(role: dict[str, Any]) -> set[str]:
     return {action for statement in statements(role) for action in actions(statement)}
 
 
-def test_there_is_one_playbook_per_standard_and_only_sc_is_loaded_by_default(assembly):
+def test_there_is_one_playbook_per_standard_and_only_sc_is_loaded_by_default(assembly: Assembly) -> None:
     nested = {
         logical_id: r["Condition"]
         for logical_id, r in assembly["admin"]["Resources"].items()
@@ -42,7 +43,7 @@ def test_there_is_one_playbook_per_standard_and_only_sc_is_loaded_by_default(ass
 
 
 @pytest.mark.parametrize("standard", STANDARDS, ids=lambda s: s.name)
-def test_rule_for_automatic_repairs_is_off_until_a_control_is_listed(assembly, standard):
+def test_rule_for_automatic_repairs_is_off_until_a_control_is_listed(assembly: Assembly, standard: Standard) -> None:
     rules = assembly.resources(f"Playbook{standard.name}", "AWS::Events::Rule")
 
     assert rules.keys() == {"Automatic", "Buttons"}
@@ -56,7 +57,9 @@ def test_rule_for_automatic_repairs_is_off_until_a_control_is_listed(assembly, s
 
 
 @pytest.mark.parametrize("standard", STANDARDS, ids=lambda s: s.name)
-def test_a_star_means_every_control_that_has_a_remediation_and_fits_in_a_pattern(assembly, standard: Standard):
+def test_a_star_means_every_control_that_has_a_remediation_and_fits_in_a_pattern(
+    assembly: Assembly, standard: Standard
+) -> None:
     served = {c for r in load_all() for c in r.controls if standard.serves(c)}
     given = assembly.resources("admin", "AWS::CloudFormation::Stack")[f"Playbook{standard.name}"]["Parameters"]
 
@@ -72,7 +75,7 @@ def test_a_star_means_every_control_that_has_a_remediation_and_fits_in_a_pattern
     assert len(all_of_them.encode()) <= 4096, "a parameter's value"
 
 
-def test_patterns_have_texts_only():
+def test_patterns_have_texts_only() -> None:
     def leaves(value: Any) -> list[Any]:
         if isinstance(value, dict):
             return [leaf for inner in value.values() for leaf in leaves(inner)]
@@ -87,7 +90,7 @@ def test_patterns_have_texts_only():
 
 
 @pytest.mark.parametrize("name", ["admin", "PlaybookSC"])
-def test_queues_take_messages_from_their_own_rules_only_and_over_tls(assembly, name):
+def test_queues_take_messages_from_their_own_rules_only_and_over_tls(assembly: Assembly, name: str) -> None:
     rules = set(assembly.resources(name, "AWS::Events::Rule"))
     queues = assembly.resources(name, "AWS::SQS::Queue")
     policies = assembly.resources(name, "AWS::SQS::QueuePolicy")
@@ -104,7 +107,7 @@ def test_queues_take_messages_from_their_own_rules_only_and_over_tls(assembly, n
     assert all(q["SqsManagedSseEnabled"] is True for q in queues.values())
 
 
-def test_each_queue_that_is_read_has_dead_letters_and_each_sending_target_has_its_own(assembly):
+def test_each_queue_that_is_read_has_dead_letters_and_each_sending_target_has_its_own(assembly: Assembly) -> None:
     for name, template in assembly.templates.items():
         queues = assembly.resources(name, "AWS::SQS::Queue")
         for logical_id, mapping in assembly.resources(name, "AWS::Lambda::EventSourceMapping").items():
@@ -122,7 +125,7 @@ def test_each_queue_that_is_read_has_dead_letters_and_each_sending_target_has_it
                     assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86_400
 
 
-def test_every_dead_letter_queue_has_an_alarm_that_tells_somebody(assembly):
+def test_every_dead_letter_queue_has_an_alarm_that_tells_somebody(assembly: Assembly) -> None:
     for name in ("admin", "PlaybookSC"):
         watched = {
             dimension["Value"]["Fn::GetAtt"][0]
@@ -136,7 +139,7 @@ def test_every_dead_letter_queue_has_an_alarm_that_tells_somebody(assembly):
             assert alarm["AlarmActions"] in ([{"Ref": "Topic"}], [{"Ref": "TopicArn"}])
 
 
-def test_the_repair_role_changes_nothing_but_the_table_and_queues(assembly):
+def test_the_repair_role_changes_nothing_but_the_table_and_queues(assembly: Assembly) -> None:
     role = assembly.resources("admin", "AWS::IAM::Role")["RepairRole"]
 
     assert rights(role) == {
@@ -150,7 +153,7 @@ def test_the_repair_role_changes_nothing_but_the_table_and_queues(assembly):
     assert (role["RoleName"], role["Path"]) == ("sharr-repair", "/sharr/")
 
 
-def test_the_observe_role_assumes_the_reader_only(assembly):
+def test_the_observe_role_assumes_the_reader_only(assembly: Assembly) -> None:
     role = assembly.resources("admin", "AWS::IAM::Role")["ObserveRole"]
     (assume,) = [s for s in statements(role) if "sts:AssumeRole" in actions(s)]
 
@@ -159,7 +162,9 @@ def test_the_observe_role_assumes_the_reader_only(assembly):
 
 
 @pytest.mark.parametrize("role_id", ["RepairRole", "ObserveRole"])
-def test_roles_are_assumed_in_the_organization_only_and_without_one_in_this_account_only(assembly, role_id):
+def test_roles_are_assumed_in_the_organization_only_and_without_one_in_this_account_only(
+    assembly: Assembly, role_id: str
+) -> None:
     role = assembly.resources("admin", "AWS::IAM::Role")[role_id]
     (assume,) = [s for s in statements(role) if "sts:AssumeRole" in actions(s)]
     _, everywhere, here = assume["Resource"]["Fn::If"]
@@ -175,13 +180,15 @@ def test_roles_are_assumed_in_the_organization_only_and_without_one_in_this_acco
     }
 
 
-def test_only_lambda_assumes_the_admin_roles(assembly):
+def test_only_lambda_assumes_the_admin_roles(assembly: Assembly) -> None:
     for logical_id, role in assembly.resources("admin", "AWS::IAM::Role").items():
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}, logical_id
 
 
-def test_no_policy_of_the_admin_stack_has_a_star_as_action_or_resource_but_where_iam_knows_no_resource(assembly):
+def test_no_policy_of_the_admin_stack_has_a_star_as_action_or_resource_but_where_iam_knows_no_resource(
+    assembly: Assembly,
+) -> None:
     for name in ("admin", "PlaybookSC"):
         documents = [
             p["PolicyDocument"] for r in assembly.resources(name, "AWS::IAM::Role").values() for p in r["Policies"]
@@ -193,7 +200,7 @@ def test_no_policy_of_the_admin_stack_has_a_star_as_action_or_resource_but_where
                 assert actions(statement) == {"securityhub:ListFindingAggregators"}
 
 
-def test_inline_policies_of_a_role_fit_when_every_playbook_is_loaded(assembly):
+def test_inline_policies_of_a_role_fit_when_every_playbook_is_loaded(assembly: Assembly) -> None:
     """IAM takes 10,240 characters for all inline policies of a role, without white space."""
     longest = {"AWS::Partition": "aws-us-gov", "AWS::Region": "ap-southeast-99", "AWS::AccountId": "1" * 12}
 
@@ -216,7 +223,7 @@ def test_inline_policies_of_a_role_fit_when_every_playbook_is_loaded(assembly):
         assert total <= 10_240, (role, total)
 
 
-def test_the_bus_takes_events_of_our_events_role_only(assembly):
+def test_the_bus_takes_events_of_our_events_role_only(assembly: Assembly) -> None:
     (policy,) = assembly.resources("admin", "AWS::Events::EventBusPolicy").values()
     condition = policy["Statement"]["Condition"]
 
@@ -226,7 +233,7 @@ def test_the_bus_takes_events_of_our_events_role_only(assembly):
     assert account == {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}
 
 
-def test_the_topic_is_encrypted_and_published_to_by_us_and_our_alarms_only(assembly):
+def test_the_topic_is_encrypted_and_published_to_by_us_and_our_alarms_only(assembly: Assembly) -> None:
     (topic,) = assembly.resources("admin", "AWS::SNS::Topic").values()
     (policy,) = assembly.resources("admin", "AWS::SNS::TopicPolicy").values()
     (key,) = assembly.resources("admin", "AWS::KMS::Key").values()
@@ -244,7 +251,7 @@ def test_the_topic_is_encrypted_and_published_to_by_us_and_our_alarms_only(assem
     assert "Condition" in alarms[0]
 
 
-def test_what_is_kept_has_no_fixed_name(assembly):
+def test_what_is_kept_has_no_fixed_name(assembly: Assembly) -> None:
     for name, template in assembly.templates.items():
         for logical_id, resource in template["Resources"].items():
             if resource.get("DeletionPolicy", "Delete") != "Delete":
@@ -256,7 +263,7 @@ def test_what_is_kept_has_no_fixed_name(assembly):
     assert kept == {"Table", "OutcomeLog"}
 
 
-def test_the_table_is_protected_and_not_made_where_one_is_adopted(assembly):
+def test_the_table_is_protected_and_not_made_where_one_is_adopted(assembly: Assembly) -> None:
     table = assembly["admin"]["Resources"]["Table"]
 
     assert table["Condition"] == "MakesTable"
@@ -267,7 +274,7 @@ def test_the_table_is_protected_and_not_made_where_one_is_adopted(assembly):
     assert [i["IndexName"] for i in table["Properties"]["GlobalSecondaryIndexes"]] == ["due"]
 
 
-def test_every_function_runs_from_the_one_zip_with_json_logs_and_what_settings_want(assembly):
+def test_every_function_runs_from_the_one_zip_with_json_logs_and_what_settings_want(assembly: Assembly) -> None:
     code, seen = set(), set()
     for name in assembly.templates:
         for logical_id, function in assembly.resources(name, "AWS::Lambda::Function").items():
@@ -295,14 +302,16 @@ def test_every_function_runs_from_the_one_zip_with_json_logs_and_what_settings_w
         ("ExistingTable", ["", "sharr-admin-Table-1ABC"], ["a", "x/y"]),
     ],
 )
-def test_parameters_take_what_is_right_only(assembly, parameter, good, wrong):
+def test_parameters_take_what_is_right_only(
+    assembly: Assembly, parameter: str, good: list[str], wrong: list[str]
+) -> None:
     pattern = assembly["admin"]["Parameters"][parameter]["AllowedPattern"]
 
     assert [value for value in good if not re.fullmatch(pattern, value)] == []
     assert [value for value in wrong if re.fullmatch(pattern, value)] == []
 
 
-def test_every_parameter_is_in_a_group_and_has_a_label(assembly):
+def test_every_parameter_is_in_a_group_and_has_a_label(assembly: Assembly) -> None:
     shown = assembly["admin"]["Metadata"]["AWS::CloudFormation::Interface"]
     grouped = [name for group in shown["ParameterGroups"] for name in group["Parameters"]]
 
@@ -310,7 +319,7 @@ def test_every_parameter_is_in_a_group_and_has_a_label(assembly):
     assert shown["ParameterLabels"].keys() == assembly["admin"]["Parameters"].keys()
 
 
-def test_buttons_are_made_before_playbooks_and_get_the_lists_of_loaded_ones_to_judge(assembly):
+def test_buttons_are_made_before_playbooks_and_get_the_lists_of_loaded_ones_to_judge(assembly: Assembly) -> None:
     resources = assembly["admin"]["Resources"]
 
     assert "Buttons" in resources["PlaybookSC"]["DependsOn"]
@@ -319,7 +328,9 @@ def test_buttons_are_made_before_playbooks_and_get_the_lists_of_loaded_ones_to_j
     assert given.keys() == {s.name for s in STANDARDS}
 
 
-def test_what_the_buttons_refuse_is_refused_before_there_is_a_table_that_a_rollback_would_leave(assembly):
+def test_what_the_buttons_refuse_is_refused_before_there_is_a_table_that_a_rollback_would_leave(
+    assembly: Assembly,
+) -> None:
     table = assembly["admin"]["Resources"]["Table"]
 
     assert table["DependsOn"] == ["Buttons"]

