@@ -11,6 +11,7 @@ Write what can be computed into README.md and docs/: tables of controls, paramet
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import json
 import os
@@ -32,6 +33,7 @@ from sharr.remediation import Parameter, Permission, Remediation
 from sharr.standards import Standard, Standards, load_standards
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+EXAMPLE: Final = "kms/rotate_key"
 COLUMNS: Final = 120
 """Of the demo's output in README.md."""
 TRIGGERS: Final[Mapping[Trigger, str]] = {
@@ -186,6 +188,19 @@ def rights_table() -> str:
     return table(("role", "may change, for repairs", "and for undo"), rows)
 
 
+def example_file(name: str) -> str:
+    """Return a file of the remediation that the documentation shows, as it stands in the repository."""
+    path = ROOT / "ssm_documents" / EXAMPLE / name
+    return f"```{'yaml' if path.suffix == '.yaml' else 'python'}\n{path.read_text('utf-8').strip()}\n```"
+
+
+def example_plan() -> str:
+    """Return the plan function of that remediation."""
+    source = (ROOT / "ssm_documents" / EXAMPLE / "script.py").read_text("utf-8")
+    node = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "plan")
+    return f"```python\n{ast.get_source_segment(source, node)}\n```"
+
+
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "remediations": remediations_table,
     "controls": controls_index,
@@ -195,6 +210,9 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "guards": guards_table,
     "statuses": statuses_table,
     "rights": rights_table,
+    "example-yaml": lambda: example_file("remediation.yaml"),
+    "example-script": lambda: example_file("script.py"),
+    "example-plan": example_plan,
 }
 
 

@@ -1,0 +1,1 @@
+"""Measures and computes the goals of docs/performance.md: `python -m benchmarks`."""
