@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import botocore.session
 import moto.iam.models
 import moto.settings
 from moto import mock_aws
@@ -37,6 +36,7 @@ from sandbox.clock import TurnableClock
 from sandbox.cloudformation import Deployed, Engine
 from sandbox.events import Router
 from sandbox.functions import Functions
+from sandbox.identity import IdentityCenter, client_with
 from sandbox.organization import Organization
 from sandbox.ports import Call, Clock, Credentials, Identity
 from sandbox.queues import Queues
@@ -101,7 +101,6 @@ class Sandbox:
         self._lock = threading.RLock()
         self._running = False
         self._exits = ExitStack()
-        self._botocore: Any = None
 
     def __enter__(self) -> Sandbox:
         with ExitStack() as exits:
@@ -117,7 +116,6 @@ class Sandbox:
         """Yield what makes up the world, in the order of starting; each is entered before the next is made."""
         # Here, not at the top: these modules hook into moto as the world's parts do, and know the world by its port.
         from sandbox import additions
-        from sandbox.identity import IdentityCenter
 
         # Nobody here starts instances; moto would make over a thousand images again for every account and Region.
         yield patch.object(moto.settings, "ec2_load_default_amis", return_value=False)
@@ -125,7 +123,6 @@ class Sandbox:
         yield self.turnable
         # Requests at the endpoint whose key belongs to nobody are the admin account's.
         yield patch.object(moto.iam.models, "DEFAULT_ACCOUNT_ID", self.organization.admin)
-        self._botocore = botocore.session.Session()
         identity = IdentityCenter(self.organization)
         self.identity = identity
         yield identity
@@ -156,13 +153,7 @@ class Sandbox:
     # ----------------------------------------------------------------------------------------------- for its own parts
     def client_with(self, credentials: Credentials, service: str, region: str) -> Any:
         """Return a client that calls with *credentials*; data models are read once for the whole world."""
-        return self._botocore.create_client(
-            service,
-            region_name=region,
-            aws_access_key_id=credentials.access_key_id,
-            aws_secret_access_key=credentials.secret_access_key,
-            aws_session_token=credentials.session_token,
-        )
+        return client_with(credentials, service, region)
 
     def record(
         self,

@@ -318,6 +318,22 @@ class Attempts:
         self._fenced([self._put_attempt(mine, existing=True), resource, put], attempt)
         return mine
 
+    def keep(self, attempt: Attempt, now: datetime) -> None:
+        """Keep the resource for a runbook that still runs: it may wait in Automation's queue longer than its lease."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(f"resource#{attempt.lease_key}"),
+                UpdateExpression="SET #until = :until, version = version + :one",
+                ConditionExpression="#holder = :id",
+                ExpressionAttributeNames={"#until": "until", "#holder": "holder"},
+                ExpressionAttributeValues=_item(
+                    {":until": stamp(now + RUNBOOK_LEASE), ":id": attempt.id, ":one": 1}
+                ),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            raise LeaseLost(attempt.id) from error
+
     def of_execution(self, execution: str) -> str | None:
         """Return the id of the attempt that started an execution, None where none of ours did."""
         answer = self._client.get_item(TableName=self._table, Key=_key(f"execution#{execution}"), ConsistentRead=True)

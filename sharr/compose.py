@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import textwrap
+from functools import cache
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -129,10 +130,10 @@ def composed_script(
         ],
     }
     runtime, documents = root / "sharr" / "runtime", root / "ssm_documents"
-    parts = [_Part(runtime / f"{name}.py") for name in before]
-    helpers = [_Part(documents / "auxiliary" / name / "script.py") for name in remediation.auxiliary]
-    script = _Part(documents / remediation.id / "script.py")
-    steps = [_Part(runtime / f"{name}.py") for name in after]
+    parts = [_part(runtime / f"{name}.py") for name in before]
+    helpers = [_part(documents / "auxiliary" / name / "script.py") for name in remediation.auxiliary]
+    script = _part(documents / remediation.id / "script.py")
+    steps = [_part(runtime / f"{name}.py") for name in after]
     _refuse_names_used_twice(remediation.id, [*parts, script, *steps])
     lines = {line for part in [*parts, *helpers, script, *steps] for line in part.imports}
     imports = sorted(lines | ({"from types import SimpleNamespace"} if helpers else set()))
@@ -203,6 +204,12 @@ class _Part:
 
     def text(self) -> str:
         return f"# ---- {self.path.parent.name}/{self.path.name}: {''.join(self.title)}\n\n{self.body}"
+
+
+@cache
+def _part(path: Path) -> _Part:
+    """The runtime is cut once, not once a document."""
+    return _Part(path)
 
 
 class _Bare(ast.NodeTransformer):

@@ -12,6 +12,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -35,6 +36,7 @@ RUNNING = (
     "Scheduled",
     "PendingChangeCalendarOverride",
 )
+RUNS_AT_MOST = timedelta(days=1)
 OUTCOMES = ("REMEDIATED", "COMPLIANT", "PENDING", "RETRY", "FAILED")
 ANSWER_CHARACTERS = 512
 # What a record may be: states of large resources have some hundred kilobytes; their JSON is some twenty levels deep.
@@ -67,9 +69,13 @@ class Runbooks:
             execution = self._read(attempt)
         except RoleNotAssumed as error:
             execution = {"failure": f"{error} cannot be assumed: the runbook's result cannot be read"}
+        now = self.looks.now()
         if execution.get("AutomationExecutionStatus") in RUNNING:
-            return None
-        taken = self.looks.attempts.take_over(attempt, self.looks.now())
+            if now - execution.get("ExecutionStartTime", now) < RUNS_AT_MOST:
+                self.looks.attempts.keep(attempt, now)
+                return None
+            execution = {"failure": f"it still runs after {RUNS_AT_MOST.days} day"}
+        taken = self.looks.attempts.take_over(attempt, now)
         if taken is None:
             return None
         attempt, lease = taken

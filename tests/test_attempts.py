@@ -1,4 +1,4 @@
-"""The table of attempts: who holds a resource, what opens an attempt, what is kept of it, what is due and what was told."""
+"""The table of attempts: who holds a resource, what opens an attempt, what is kept of it, what is due and was told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import boto3
@@ -44,11 +45,17 @@ JOURNAL = new_journal("a2f1c5f0-0000-5000-8000-000000000001")
 REPAIRED = {**JOURNAL, "plan": [{"client": "kms", "operation": "enable_key_rotation", "parameters": {}}]}
 
 
-def make_table() -> Any:
-    """Make the table as the admin stack does, and return a client for it."""
-    client = boto3.client(
+@cache
+def dynamodb() -> Any:
+    """Return a client, made once: within mock_aws it talks to moto."""
+    return boto3.client(
         "dynamodb", region_name="eu-west-1", aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="x"
     )
+
+
+def make_table() -> Any:
+    """Make the table as the admin stack does, and return a client for it."""
+    client = dynamodb()
     client.create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
@@ -144,7 +151,8 @@ def claimed(table: Attempts, one: Attempt, now: datetime = NOW, **more: bool) ->
 def ended(table: Attempts, one: Attempt, now: datetime = NOW, **changes: Any) -> Attempt:
     """Claim and end an attempt."""
     mine, lease = claimed(table, one, now)
-    return table.end(dataclasses.replace(mine, **({"outcome": "REMEDIATED", "journal": REPAIRED} | changes)), lease, now)
+    changes = {"outcome": "REMEDIATED", "journal": REPAIRED} | changes
+    return table.end(dataclasses.replace(mine, **changes), lease, now)
 
 
 # --- who holds a resource
@@ -633,16 +641,16 @@ def test_due_is_what_is_open_or_untold_and_no_earlier_than_its_time(table: Attem
 
 def test_due_reads_every_page_of_every_shard_up_to_the_limit(table: Attempts) -> None:
     wanted = set()
-    for number in range(130):
+    for number in range(107):
         # The first two digits are the shard: one of them has more than one page.
-        one = dataclasses.replace(attempt(f"finding-{number}", guard="hold"), id=f"{number % 130 // 110:02x}-{number}")
+        one = dataclasses.replace(attempt(f"finding-{number}", guard="hold"), id=f"{number // 103:02x}-{number}")
         table.skip(one, known(table, one), NOW)
         wanted.add(one.id)
 
     found = table.due(NOW + timedelta(hours=1))
 
-    assert (set(found), len(found)) == (wanted, 130)
-    assert 20 <= len(table.due(NOW + timedelta(hours=1), most=20)) < 130
+    assert (set(found), len(found)) == (wanted, 107)
+    assert 20 <= len(table.due(NOW + timedelta(hours=1), most=20)) < 107
 
 
 def test_of_two_sweeps_one_sends_what_is_due(table: Attempts) -> None:
@@ -802,23 +810,20 @@ class AnyOrder(RuleBasedStateMachine):
         self.now += timedelta(seconds=seconds)
 
     @invariant()
-    def one_lease_at_most_can_save(self) -> None:
-        for key in (KEY, OTHER_KEY):
-            able = 0
-            for one, lease in self.leases:
-                if one.lease_key == key:
-                    item = known(self.table, one).resource
-                    able += item.get("fence") == lease.fence and item.get("holder") == one.id
-            assert able <= 1
-
-    @invariant()
-    def a_finding_has_one_open_attempt_at_most(self) -> None:
-        items = self.client.scan(TableName=TABLE)["Items"]
-        still = [i["finding"]["S"] for i in items if i["pk"]["S"].startswith("attempt#") and "S" not in i["ended_at"]]
+    def one_lease_of_a_resource_can_save_and_a_finding_has_one_open_attempt(self) -> None:
+        items = [_plain(item) for item in self.client.scan(TableName=TABLE)["Items"]]
+        resources = [(i["fence"], i["holder"]) for i in items if i["pk"].startswith("resource#")]
+        able = [one.lease_key for one, lease in self.leases if (lease.fence, one.id) in resources]
+        still = [i["finding"] for i in items if i["pk"].startswith("attempt#") and not i["ended_at"]]
+        assert len(able) == len(set(able))
         assert len(still) == len(set(still))
+
+
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: next(iter(typed.values())) if "NULL" not in typed else None for name, typed in item.items()}
 
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )

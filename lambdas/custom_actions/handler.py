@@ -55,7 +55,10 @@ def check_controls(lists: Mapping[str, Iterable[str]]) -> None:
     wrong = []
     for standard, controls in lists.items():
         served = sorted(c for c in catalogue.by_control if catalogue.standards[standard].serves(c))
-        for control in (c.strip() for c in controls):
+        wanted = [c.strip() for c in controls]
+        if "*" in wanted and len(wanted) > 1:
+            wrong.append(f"{standard}AutomaticControls: * stands alone, without other controls")
+        for control in wanted:
             if control in ("", "*", *served):
                 continue
             near = difflib.get_close_matches(control, served, 3) or served[:3]

@@ -6,6 +6,7 @@ moto answers from the management account only; AWS lets delegated administrators
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -36,9 +37,14 @@ def install(world: World, patches: Patches) -> None:
         return organizations_backends[response.current_account][response.partition]
 
     patches.attribute(OrganizationsResponse, "organizations_backend", property(backend_of))
-    for operation in get_service_model("organizations").operation_names:
-        if hasattr(OrganizationsResponse, camelcase_to_underscores(operation)):
-            patches.around(OrganizationsResponse, operation, _guarded(world, operation))
+    for operation in _known_to_moto():
+        patches.around(OrganizationsResponse, operation, _guarded(world, operation))
+
+
+@cache
+def _known_to_moto() -> tuple[str, ...]:
+    names = get_service_model("organizations").operation_names
+    return tuple(name for name in names if hasattr(OrganizationsResponse, camelcase_to_underscores(name)))
 
 
 def _guarded(world: World, operation: str) -> Around:
