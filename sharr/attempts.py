@@ -204,6 +204,7 @@ class Attempts:
             "attempt": attempt.id,
             "requests": [*known.finding.get("requests", ()), attempt.request][-20:],
             "last_repair": known.finding.get("last_repair"),
+            "expires_at": _expiry(now),
         }
         items = [
             self._put_versioned(_finding_pk(attempt.finding["uid"]), known.finding, finding),
@@ -286,9 +287,11 @@ class Attempts:
         )
         return mine
 
-    def skip(self, attempt: Attempt, known: Known, now: datetime) -> Attempt | None:
+    def skip(self, attempt: Attempt, known: Known, now: datetime, *, beside: bool = False) -> Attempt | None:
         """
         Record an attempt that a guard refused; it never held the resource. Raises Conflict.
+
+        *beside*: another attempt of the finding is open, and stays the finding's current one.
 
         Returns None where the finding was skipped for the same reason before: automation says it once.
         """
@@ -302,7 +305,10 @@ class Attempts:
             "requests": requests,
             "skip": attempt.guard,
             "last_repair": known.finding.get("last_repair"),
+            "expires_at": _expiry(now),
         }
+        if beside:
+            item = {**known.finding, "requests": requests}
         self._transact(
             [self._put_versioned(_finding_pk(attempt.finding["uid"]), known.finding, item), self._put_attempt(mine)]
         )
@@ -327,9 +333,7 @@ class Attempts:
                 UpdateExpression="SET #until = :until, version = version + :one",
                 ConditionExpression="#holder = :id",
                 ExpressionAttributeNames={"#until": "until", "#holder": "holder"},
-                ExpressionAttributeValues=_item(
-                    {":until": stamp(now + RUNBOOK_LEASE), ":id": attempt.id, ":one": 1}
-                ),
+                ExpressionAttributeValues=_item({":until": stamp(now + RUNBOOK_LEASE), ":id": attempt.id, ":one": 1}),
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             raise LeaseLost(attempt.id) from error

@@ -103,9 +103,14 @@ class Looks:
             except (NotATarget, BadParameter) as error:
                 refusal = refusal or Refusal("not-a-target", str(error), "repair it by hand")
         known = self.attempts.known(finding.uid, key)
+        busy = False
         if not wants_attempt(known, this, trigger, finding, request):
-            return None
-        if known.finding.get("attempt") == this:
+            busy = trigger != "automatic" and not known.finding.get("ended_at") and known.finding["attempt"] != this
+            if not busy or request in known.finding.get("requests", ()):
+                return None
+            why = "another attempt on this finding is not over yet"
+            refusal = Refusal("at-work", why, "press again when its outcome is on the finding")
+        elif known.finding.get("attempt") == this:
             return self.again(this)
         attempt = Attempt(
             id=this,
@@ -143,7 +148,7 @@ class Looks:
         )
         if refusal:
             skipped = replace(attempt, guard=refusal.guard, why=refusal.why, to_do=refusal.to_do)
-            done = self.attempts.skip(skipped, known, now)
+            done = self.attempts.skip(skipped, known, now, beside=busy)
             if done:
                 self.publish([done])
             return done

@@ -578,7 +578,7 @@ def test_records_are_deleted_by_the_table_after_400_days(table: Attempts, client
     }
 
     at = str(int((NOW + KEPT).timestamp()))
-    assert expiry == {"attempt": at, "execution": at, "finding": None, "resource": None}
+    assert expiry == {"attempt": at, "execution": at, "finding": at, "resource": None}
 
 
 # --- what was refused

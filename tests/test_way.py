@@ -293,6 +293,27 @@ def test_a_repair_that_needs_minutes_is_pending_and_then_resolved(stage: Stage) 
     assert stage.now(finding)["Workflow"]["Status"] == "RESOLVED"
 
 
+def test_a_button_pressed_while_an_attempt_is_not_over_is_answered_and_does_no_harm(stage: Stage) -> None:
+    rds = stage.place.client("rds")
+    rds.create_db_instance(
+        DBInstanceIdentifier="busy-db", DBInstanceClass="db.t3.micro", Engine="mysql", MasterUsername="u",
+        MasterUserPassword="not-a-secret-1", AllocatedStorage=20, PubliclyAccessible=True,
+    )  # fmt: skip
+    stage.world.advance(600)
+    finding = stage.publish(
+        stage.finding(stage.place.arn("rds", "db:busy-db"), control="RDS.2", type="AwsRdsDbInstance")
+    )
+    stage.press(REMEDIATE, finding)
+    pending = stage.attempt(finding)
+
+    stage.press(UNDO, finding)
+
+    assert "not over yet" in stage.now(finding)["Note"]["Text"]
+    assert stage.attempt(finding).id == pending.id
+    stage.world.advance(900)
+    assert stage.now(finding)["Workflow"]["Status"] == "RESOLVED"
+
+
 def test_every_outcome_is_told_to_the_topic_with_attributes_and_a_link(stage: Stage) -> None:
     admin, home = stage.organization.admin, stage.organization.home
     sqs, sns = stage.world.identity.client("sqs", admin, home), stage.world.identity.client("sns", admin, home)
