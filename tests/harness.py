@@ -18,6 +18,7 @@ import botocore.session
 
 from sandbox.place import Place
 from sandbox.ports import Call
+from sandbox.quick_clients import quick_clients
 from sandbox.world import Sandbox
 from sharr import arns
 from sharr.loader import ROOT, load
@@ -212,7 +213,7 @@ class Attempt:
 @contextmanager
 def bench(remediation_id: str, region: str | None = None) -> Iterator[Bench]:
     """Yield a bench for one remediation in a world of its own."""
-    with Sandbox() as world:
+    with quick_clients(), Sandbox() as world:
         yield Bench(world, remediation_of(remediation_id), region)
 
 

@@ -33,7 +33,9 @@ from sharr.attempts import (
     stamp,
     wants_attempt,
 )
+from sharr.catalogue import Catalogue
 from sharr.finding import Compliance, Finding, RecordState, Severity, Trigger, Workflow
+from sharr.looks import Looks
 from sharr.runtime.planning import new_journal
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -738,6 +740,56 @@ def test_what_dynamodb_left_out_is_asked_for_again(table: Attempts, client: Any)
     assert len(Attempts(Slow(client, 9), TABLE).get_many([a.id for a in done])) == 3
     with pytest.raises(Conflict):
         Attempts(Slow(client, 2), TABLE).get_many([a.id for a in done])
+
+
+# --- looking again
+
+
+def looks(table: Attempts, told: list[Attempt], now: datetime) -> Looks:
+    """Looks that know no remediation and no account: what they settle, they settle by the table alone."""
+    nothing: Any = None
+    catalogue = Catalogue({}, {}, nothing, "1")
+    return Looks(catalogue, nothing, table, nothing, nothing, nothing, told.extend, lambda: now, lambda _: None)
+
+
+def test_automation_repaired_again_what_a_person_took_back_while_it_waited(table: Attempts) -> None:
+    ended(table, attempt())
+    undo, lease = claimed(table, attempt(trigger="undo", request="press-1"))
+    one = attempt("finding-2")
+    waiting, _ = table.claim(one, known(table, one), NOW)
+    table.end(dataclasses.replace(undo, outcome="UNDONE"), lease, NOW)
+    told: list[Attempt] = []
+
+    looks(table, told, NOW + MINUTE).again(waiting.id)
+
+    (done,) = told
+    assert (done.id, done.outcome, done.guard) == (waiting.id, "SKIPPED", "hold")
+    assert table.get(done.id) == done
+    assert known(table, done).hold("kms/rotate_key"), "the hold stays"
+
+
+def test_an_attempt_of_a_release_that_had_the_remediation_did_not_end(table: Attempts) -> None:
+    mine, lease = claimed(table, attempt())
+    table.suspend(mine, lease, NOW, keep_lease=False)
+    told: list[Attempt] = []
+
+    looks(table, told, NOW + MINUTE).again(mine.id)
+
+    assert [(a.outcome, a.why) for a in told] == [("FAILED", "this release has no remediation kms/rotate_key")]
+
+
+def test_a_runbook_that_still_runs_keeps_the_resource_unless_another_took_it(table: Attempts) -> None:
+    mine, lease = claimed(table, attempt())
+    started = table.runbook_started(dataclasses.replace(mine, execution="e-1", in_runbook=True), lease, NOW)
+    other = attempt("finding-2")
+
+    table.keep(started, NOW + 20 * MINUTE)
+
+    assert known(table, other).is_held_by_another(other.id, NOW + 20 * MINUTE + RUNBOOK_LEASE - MINUTE)
+    assert table.take_over(started, NOW + 21 * MINUTE), "its end can be settled"
+    claimed(table, other, NOW + 60 * MINUTE)
+    with pytest.raises(LeaseLost):
+        table.keep(started, NOW + 60 * MINUTE)
 
 
 # --- whatever happens

@@ -31,8 +31,8 @@ def without_code(text: str) -> str:
 
 
 def shell_of(text: str) -> str:
-    """Return what a page shows for the shell, with continued lines put together."""
-    blocks = re.findall(r"```(?:bash|console)\n(.*?)```", text, flags=re.DOTALL)
+    """Return the commands that a page shows, with continued lines put together."""
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     return re.sub(r"\\\n\s*", " ", "\n".join(blocks))
 
 
@@ -67,6 +67,18 @@ def test_every_make_target_that_is_shown_exists(path: Path) -> None:
     }
 
     assert shown <= targets
+
+
+def test_every_module_that_the_makefile_runs_exists() -> None:
+    named = re.findall(r"python -m ([a-z_.]+)", (ROOT / "Makefile").read_text("utf-8"))
+    modules = [name for name in named if name not in ("venv", "pip")]
+
+    assert "sandbox" in modules
+    for name in modules:
+        found = importlib.util.find_spec(name)
+        assert found, name
+        is_package = found.submodule_search_locations is not None
+        assert not is_package or importlib.util.find_spec(f"{name}.__main__"), f"{name} has no __main__"
 
 
 @every_page
@@ -142,11 +154,11 @@ def test_every_remediation_can_run_in_either_place_as_the_readme_says() -> None:
 
 
 def test_the_demo_s_output_is_of_these_remediations_and_fits() -> None:
-    found = re.search(r"<!-- demo -->\n```console\n\$ make demo\n(.*?)```\n<!-- end of demo -->", README, re.DOTALL)
+    found = re.search(r"<!-- demo -->\n(```console\n\$ make demo\n.*)<!-- end of demo -->", README, re.DOTALL)
     assert found, "run `python -m tools.make_docs --demo`"
     output = found[1]
 
-    assert f"{len(load_all())} findings" in output
+    assert f"\n{len(load_all())} findings" in output
     assert max(len(line) for line in output.splitlines()) <= COLUMNS
 
 

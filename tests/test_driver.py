@@ -275,6 +275,18 @@ def test_undo_plays_only_the_inverses_of_what_is_not_back_yet() -> None:
     assert [w[1]["Name"] for w in world.service.writes] == ["a", "b", "b"]
 
 
+def test_undo_of_a_repair_whose_end_could_not_be_read_is_judged_by_the_whole_configuration() -> None:
+    world = World(Service(a=False), turn_on("a"))
+    world.look()
+    world.journal["after"] = world.journal["before"]
+    world.service.put_value = lambda **parameters: {}  # type: ignore[method-assign]  # says 200 and does nothing
+
+    result = world.take_back()
+
+    assert result["outcome"] == "FAILED"
+    assert "a" in result["why"]
+
+
 def test_codes_that_are_fine_count_as_done_and_codes_to_retry_are_asked_again() -> None:
     service = Service(a=False, b=False)
     service.fails = {"a": [error("AlreadySo")], "b": [error("NotYet"), error("NotYet")]}

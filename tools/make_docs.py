@@ -253,7 +253,7 @@ def anchor(heading: str) -> str:
 
 def first_sentence(text: str) -> str:
     """Return a text up to its first full stop or semicolon that ends something."""
-    return re.split(r"(?<=[a-z0-9])[.;](?:\s|$)", text)[0]
+    return re.split(r"(?<=[A-Za-z0-9)])[.;](?:\s|$)", text)[0]
 
 
 def _remediation(r: Remediation) -> str:
@@ -390,6 +390,16 @@ def demo_output() -> str:
     return one_line_per_row([line.rstrip() for line in plain.strip("\n").splitlines()])
 
 
+def demo_block(output: str) -> str:
+    """Return the demo's output for the README: its first table and its totals, and what is between them folded away."""
+    first, *between, totals = output.split("\n\n")
+    rest = "\n\n".join(between)
+    return (
+        f"```console\n$ make demo\n{first}\n\n[{len(between)} more parts: see below]\n\n{totals}\n```\n\n"
+        f"<details><summary>The parts between</summary>\n\n```console\n{rest}\n```\n\n</details>\n"
+    )
+
+
 def one_line_per_row(lines: Sequence[str]) -> str:
     """Cut a table row that is folded because of one long cell at its first line, and mark the cell with an ellipsis."""
     shown: list[str] = []
@@ -422,7 +432,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in pages():
         text = rendered(path)
         if options.demo and path.name == "README.md":
-            block = f"```console\n$ make demo\n{demo_output()}\n```\n"
+            block = demo_block(demo_output())
             before, _, after = _parted(text)
             text = f"{before}{block}{after}"
         if text != path.read_text("utf-8"):
