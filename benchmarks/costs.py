@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,8 @@ import yaml
 from benchmarks.scenes import Measured
 from sandbox.ports import Call
 
+FREE = ("AWS::CloudFormation::Stack", "AWS::Events::Rule", "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::SSM::Document")
+Item = Mapping[str, Any]
 PRICES = Path(__file__).with_name("prices.yaml")
 
 
@@ -25,6 +28,11 @@ class Prices:
     per_million: Mapping[str, float]
     per_month: Mapping[str, float]
     assumed: Mapping[str, float]
+
+    @property
+    def custom_metric(self) -> float:
+        """Dollars a month of one metric."""
+        return self.per_month["custom_metric"]
 
     def usd(self, units: Mapping[str, float]) -> dict[str, float]:
         """Return dollars by kind for these units. Raises KeyError for a kind that has no price."""
@@ -40,11 +48,11 @@ def load(path: Path = PRICES) -> Prices:
     return Prices(str(data["date"]), per_million, per_month, data["assumed"])
 
 
-def units_of(measured: Measured, items: Iterable[Mapping[str, Any]], prices: Prices, *, memory_mb: int, steps: int) -> Counter[str]:
+def units_of(measured: Measured, items: Iterable[Item], prices: Prices, *, memory_mb: int, steps: int) -> Counter[str]:
     """
     Return what is billed for each remediation of a scene; *steps* are those of its runbook, 0 in the function.
 
-    The repair's own requests to KMS are in it; other services' control planes are free or next to it.
+    The time of the repair's own calls is in it where they are made in the function; their price is of_repair()'s.
     """
     count, assumed = measured.findings, prices.assumed
     writes, reads = capacity(measured.raw, items)
@@ -54,7 +62,7 @@ def units_of(measured: Measured, items: Iterable[Mapping[str, Any]], prices: Pri
     seconds = cpu + in_functions * assumed["seconds_per_call"]
     told = measured.calls["sharr-observe", "PublishBatch"]
     sent = sum(n for (_, operation), n in measured.calls.items() if operation.startswith("SendMessage"))
-    into_queues = count + measured.to_other_accounts  # EventBridge sends to a queue: once a finding, once a runbook's end
+    into_queues = count + measured.to_other_accounts  # by EventBridge: the finding, and the end of its runbook
     requests = {
         "lambda_requests": len(handled),
         "lambda_gb_seconds": seconds * memory_mb / 1024,
@@ -62,8 +70,7 @@ def units_of(measured: Measured, items: Iterable[Mapping[str, Any]], prices: Pri
         "dynamodb_write_units": writes,
         "dynamodb_read_units": reads,
         "sns_publishes": told,
-        "kms_requests": told * assumed["kms_requests_per_publish"]
-        + sum(n for (service, _), n in measured.repairs_own.items() if service == "kms"),
+        "kms_requests": told * assumed["kms_requests_per_publish"],
         "log_megabytes": measured.log_bytes / 1e6,
         "events_to_other_accounts": measured.to_other_accounts,
         "automation_steps": steps * count,
@@ -72,14 +79,29 @@ def units_of(measured: Measured, items: Iterable[Mapping[str, Any]], prices: Pri
     return Counter({name: value / count for name, value in requests.items() if value})
 
 
-def monthly(prices: Prices, *, alarm_metrics: int, queues: int, sweep_calls: int, memory_mb: int) -> dict[str, float]:
+def of_repair(measured: Measured, prices: Prices) -> float:
+    """Return dollars for the repair's own calls, each remediation: KMS bills all, others' control planes are free."""
+    requests = sum(n for (service, _), n in measured.repairs_own.items() if service == "kms")
+    return sum(prices.usd({"kms_requests": requests / measured.findings}).values())
+
+
+def of_member(templates: Iterable[Path]) -> float:
+    """Return dollars a month of what member accounts get: 0. Raises NotImplementedError for a type that may cost."""
+    for template in templates:
+        for name, resource in json.loads(template.read_text("utf-8"))["Resources"].items():
+            if resource["Type"] not in FREE:
+                raise NotImplementedError(f"{template.name}: {name}: what {resource['Type']} costs is not known here")
+    return 0.0
+
+
+def monthly(prices: Prices, *, alarm_metrics: int, queues: int, queries: int, memory_mb: int) -> dict[str, float]:
     """Return dollars a month of an admin stack in which nothing happens."""
     minutes, assumed = prices.assumed["minutes_per_month"], prices.assumed
     sweeper = prices.usd(
         {
             "lambda_requests": minutes,
-            "lambda_gb_seconds": minutes * sweep_calls * assumed["seconds_per_call"] * memory_mb / 1024,
-            "dynamodb_read_units": minutes * sweep_calls * 0.5,  # an empty, eventually consistent query
+            "lambda_gb_seconds": minutes * queries * assumed["seconds_per_call"] * memory_mb / 1024,
+            "dynamodb_read_units": minutes * queries * 0.5,  # an empty, eventually consistent query
         }
     )
     polls = prices.usd({"sqs_requests": minutes * queues * assumed["polls_per_minute_per_queue"]})
@@ -92,11 +114,11 @@ def monthly(prices: Prices, *, alarm_metrics: int, queues: int, sweep_calls: int
     }
 
 
-def capacity(calls: Iterable[Call], items: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
+def capacity(calls: Iterable[Call], items: Iterable[Item]) -> tuple[float, float]:
     """
     Return the write and read request units of calls to the table.
 
-    Where a call does not carry its item (Update, Get, ConditionCheck) the item's size is the one that it has in the end.
+    Where a call does not carry its item (Update, Get, ConditionCheck) its size is the one that it has in the end.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html (transactions
     count twice, a condition check as a write; an index is written outside of them)
@@ -128,7 +150,7 @@ def capacity(calls: Iterable[Call], items: Iterable[Mapping[str, Any]]) -> tuple
     return writes, reads
 
 
-def item_bytes(item: Mapping[str, Any]) -> int:
+def item_bytes(item: Item) -> int:
     """
     Return the size of an item in DynamoDB's JSON.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,7 +20,8 @@ from sandbox.place import Place
 from sandbox.ports import Call
 from sandbox.world import Sandbox
 
-OURS = ("sharr-repair", "sharr-observe")
+PLAYBOOK, OUTCOME = ("sharr-repair", "sharr-starter"), ("sharr-observe", "sharr-reader")
+OURS = (*PLAYBOOK, *OUTCOME)
 OF_LAMBDA = ("ReceiveMessage", "DeleteMessageBatch", "CreateLogStream", "PutLogEvents")
 """What the service does with the function's role: no code of ours waits for it, but SQS bills it."""
 WARM_UP, ALONE, AT_ONCE, IN_RUNBOOKS = 8, 30, 100, 8
@@ -31,7 +34,12 @@ class NotAsMeant(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a scene took. Calls are those of our two roles in the handlers; *hops* maps findings to invocations."""
+    """
+    What a scene took.
+
+    *calls* are the handlers' calls (role, operation) that are not the repair's own, *by_lambda* the service's calls to
+    SQS, *repairs_own* (service, operation) those at the resource. *hops* is how often a function was handed a finding.
+    """
 
     findings: int
     calls: Counter[tuple[str, str]]
@@ -50,9 +58,14 @@ class Measured:
         """Calls besides the repair's own, for each finding."""
         return sum(self.calls.values()) / self.findings
 
-    def calls_of(self, role: str) -> float:
-        """Calls of one role, for each finding."""
-        return sum(n for (who, _), n in self.calls.items() if who == role) / self.findings
+    def calls_of(self, roles: tuple[str, ...]) -> float:
+        """Calls with these roles, for each finding."""
+        return sum(n for (who, _), n in self.calls.items() if who in roles) / self.findings
+
+    def milliseconds(self, handler: str, part: str) -> float:
+        """Return the CPU of a handler for each message: the median of its invocations."""
+        each = [float(getattr(s, part)) / s.messages for s in self.samples if handler in s.handler]
+        return statistics.median(each) * 1000
 
 
 @dataclass(slots=True)
@@ -82,11 +95,16 @@ class Bench:
     def alone(self, count: int, controls: tuple[str, ...] = ("KMS.4",)) -> Measured:
         """Publish findings, each when the one before is over."""
         findings = [self._broken(controls[n % len(controls)]) for n in range(count)]
-        with self._measuring(findings) as result:
-            for finding in findings:
-                securityhub.publish(self.world, finding)
-                self.world.run()
-                self._until_over([finding])
+        gc.collect()
+        gc.freeze()  # else collections walk through the whole emulated organization, and the handlers pay for it
+        try:
+            with self._measuring(findings) as result:
+                for finding in findings:
+                    securityhub.publish(self.world, finding)
+                    self.world.run()
+                    self._until_over([finding])
+        finally:
+            gc.unfreeze()
         return result[0]
 
     def at_once(self, count: int = AT_ONCE) -> Measured:
@@ -107,12 +125,24 @@ class Bench:
         metrics = [m for page in pages for alarm in page["MetricAlarms"] for m in alarm["Metrics"]]
         return sum("MetricStat" in metric for metric in metrics)
 
+    def metric_series(self) -> int:
+        """Count the custom metrics so far: name and dimensions, as CloudWatch bills them."""
+        series: set[tuple[str, ...]] = set()
+        for line in (line for run in self.world.functions.invocations for line in run.log if '"_aws"' in line):
+            data = json.loads(line)
+            for directive in data["_aws"]["CloudWatchMetrics"]:
+                for names in directive["Dimensions"]:
+                    values = [f"{name}={data[name]}" for name in names]
+                    series |= {(directive["Namespace"], metric["Name"], *values) for metric in directive["Metrics"]}
+        return len(series)
+
     def memory_mb(self) -> int:
         """Return the memory of the functions, which is the same for all."""
-        (memory,) = {int(self.world.functions.find(i.function_arn).memory_size) for i in self.world.functions.invocations}
+        functions = {run.function_arn for run in self.world.functions.invocations}
+        (memory,) = {int(self.world.functions.find(arn).memory_size) for arn in functions}
         return memory
 
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[Mapping[str, Any]]:
         """Return all items of the table, in DynamoDB's JSON."""
         organization = self.world.organization
         table = self.world.identity.client("dynamodb", organization.admin, organization.home)
@@ -191,7 +221,7 @@ def _role(call: Call) -> str:
 
 def _own(call: Call) -> bool:
     """Whether a remediation's role made the call: in the function, or in the runbook."""
-    return _role(call).startswith("sharr-") and _role(call) not in (*OURS, "sharr-starter", "sharr-reader")
+    return _role(call).startswith("sharr-") and _role(call) not in OURS
 
 
 def _hops(world: Sandbox, findings: list[dict[str, Any]], start: int) -> dict[str, int]:

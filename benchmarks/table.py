@@ -31,8 +31,8 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """Return what the table shows."""
-        goal = "" if self.goal is None else f"≤ {_number(self.goal, 3)} {self.unit}".rstrip()
-        value = f"{_number(self.value, self.digits)} {self.unit}".rstrip()
+        goal = "" if self.goal is None else f"≤ {_with_unit(self.goal, 2, self.unit)}"
+        value = _with_unit(self.value, self.digits, self.unit)
         return self.group, self.what, value, goal, self.verdict, self.predecessor
 
 
@@ -76,6 +76,7 @@ def _grouped(rows: Iterable[Row]) -> Iterable[tuple[Row, str]]:
         last = row.group
 
 
-def _number(value: float, digits: int) -> str:
+def _with_unit(value: float, digits: int, unit: str) -> str:
     text = f"{value:,.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text and unit != "$" else text
+    return f"${text}" if unit == "$" else f"{text} {unit}".rstrip()

@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -106,12 +106,17 @@ class Demo:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
-    def deploy(self, *, every_playbook: bool = False) -> None:
-        """Deploy the three stacks everywhere; every second remediation is switched on, the others have the button."""
+    def deploy(self, *, every_playbook: bool = False, automatic: Collection[str] | None = None) -> None:
+        """
+        Deploy the three stacks everywhere; the controls *automatic* are switched on, the others have the button.
+
+        Left out, it is all controls of every second remediation.
+        """
         names = [s.name for s in samples.standards()]
         with self.timed("synthesize"):
             scene.assembly()
-        automatic = sorted({c for r in self.remediations[::2] for c in r.controls})
+        if automatic is None:
+            automatic = sorted({c for r in self.remediations[::2] for c in r.controls})
         switched_on = {
             f"{standard}AutomaticControls": ",".join(c for c in automatic if samples.standards()[standard].serves(c))
             for standard in (names if every_playbook else ("SC", *OWN_STANDARDS))

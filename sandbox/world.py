@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -41,6 +44,10 @@ from sandbox.organization import Organization
 from sandbox.ports import Call, Clock, Credentials, Identity
 from sandbox.queues import Queues
 
+Control = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""What the endpoint does for a JSON object beside AWS's API; raises ValueError for one that it cannot take."""
+CONTROL_PATH = "/sharr-sandbox/"
+LARGEST_CONTROL_BYTES = 100_000
 _NOT_KNOWN = ("UnknownOperation", "UnknownPolicyElement", "NotImplementedError")
 
 
@@ -328,15 +335,16 @@ class Sandbox:
 
     # --------------------------------------------------------------------------------------------------------- serving
     @contextmanager
-    def serve(self, port: int = 0) -> Iterator[str]:
+    def serve(self, port: int = 0, controls: Mapping[str, Control] | None = None) -> Iterator[str]:
         """
         Within: the organization answers at the URL given, on 127.0.0.1 only, to AWS CLI, SDKs and scanners.
 
         Callers are administrators of the account that their access key belongs to: of a role's session, of a user, else
         of the admin account. What a request causes has happened when it is answered: advance(0) is part of it. *port*
-        0 takes a free one.
+        0 takes a free one. Each of *controls* answers POST of a JSON object to /sharr-sandbox/<its name>.
         """
-        server = make_server("127.0.0.1", port, _Endpoint(self), threaded=True, request_handler=_QuietHandler)
+        application = _Endpoint(self, controls or {})
+        server = make_server("127.0.0.1", port, application, threaded=True, request_handler=_QuietHandler)
         thread = threading.Thread(target=server.serve_forever, daemon=True, name="sandbox-endpoint")
         thread.start()
         try:
@@ -367,15 +375,48 @@ class _QuietHandler(MotoRequestHandler):
 class _Endpoint:
     """The WSGI application: moto's, one request at a time, each with what it causes."""
 
-    def __init__(self, world: Sandbox) -> None:
+    def __init__(self, world: Sandbox, controls: Mapping[str, Control]) -> None:
         self._world = world
+        self._controls = controls
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ.get("PATH_INFO", "").startswith("/moto-api"):
-            start_response("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"moto's own controls are not open here: they would pull the world from under its parts"]
+        path = environ.get("PATH_INFO", "")
+        if path.startswith("/moto-api"):
+            text = "moto's own controls are not open here: they would pull the world from under its parts"
+            return _say(start_response, HTTPStatus.FORBIDDEN, text)
         with self._world.exclusive():
-            answer = list(self._moto(environ, start_response))
+            if path.startswith(CONTROL_PATH):
+                answer = self._control(path.removeprefix(CONTROL_PATH), environ, start_response)
+            else:
+                answer = list(self._moto(environ, start_response))
             self._world.advance(0)
         return answer
+
+    def _control(self, name: str, environ: Mapping[str, Any], start_response: Any) -> list[bytes]:
+        control = self._controls.get(name)
+        if control is None:
+            known = ", ".join(self._controls) or "none"
+            return _say(start_response, HTTPStatus.NOT_FOUND, f"there is no control {name!r}; there are: {known}")
+        if environ["REQUEST_METHOD"] != "POST":
+            return _say(start_response, HTTPStatus.METHOD_NOT_ALLOWED, "use POST")
+        # A page in a browser on this machine can send a form here, but no JSON without asking first.
+        if environ.get("CONTENT_TYPE", "").partition(";")[0].strip() != "application/json":
+            return _say(start_response, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "use Content-Type: application/json")
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not re.fullmatch("[0-9]{1,6}", length) or int(length) > LARGEST_CONTROL_BYTES:
+            text = f"more than {LARGEST_CONTROL_BYTES} bytes"
+            return _say(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+        try:
+            body = json.loads(environ["wsgi.input"].read(int(length)))
+            if not isinstance(body, dict):
+                raise ValueError("expected a JSON object")
+            answer = control(body)
+        except ValueError as error:
+            return _say(start_response, HTTPStatus.BAD_REQUEST, str(error))
+        return _say(start_response, HTTPStatus.OK, json.dumps(answer), "application/json")
+
+
+def _say(start_response: Any, status: HTTPStatus, text: str, content_type: str = "text/plain") -> list[bytes]:
+    start_response(f"{status.value} {status.phrase}", [("Content-Type", f"{content_type}; charset=utf-8")])
+    return [text.encode()]

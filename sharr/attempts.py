@@ -83,6 +83,7 @@ class Attempt:
     undo_of: str | None = None
     published: str = ""
     quiet: bool = False
+    told_guard: str = ""
     journal: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -271,7 +272,10 @@ class Attempts:
         """End the attempt: outcome, lease, and what later guards want to know; one transaction. Raises LeaseLost."""
         mine = replace(attempt, ended_at=stamp(now), due_at=stamp(now + REPUBLISH_AFTER))
         kept = {name: dict(lease.resource.get(name, {})) for name in ("repairs", "last", "holds")}
-        finding: dict[str, Any] = {"ended_at": stamp(now)}
+        finding: dict[str, Any] = {
+            "ended_at": stamp(now),
+            "skip": attempt.guard if attempt.outcome == "SKIPPED" else "",
+        }
         remediation = attempt.remediation
         if attempt.outcome == "UNDONE":
             kept["holds"][remediation] = {"attempt": attempt.id, "at": stamp(now)}

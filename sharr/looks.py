@@ -152,7 +152,8 @@ class Looks:
             if done:
                 self.publish([done])
             return done
-        attempt = replace(attempt, undo_of=last if trigger == "undo" else None)
+        told = known.finding.get("skip") or ""
+        attempt = replace(attempt, undo_of=last if trigger == "undo" else None, told_guard=told)
         attempt, lease = self.attempts.claim(attempt, known, now, lift_hold=trigger == "remediate")
         if lease is None:
             return attempt
@@ -196,14 +197,18 @@ class Looks:
             due = now + RETRIES[attempt.tries]
             return self.attempts.suspend(replace(attempt, tries=attempt.tries + 1), lease, due, keep_lease=False)
         if attempt.outcome == "HELD":
-            return self.attempts.suspend(attempt, lease, now + HELD_FOR, keep_lease=False)
+            held = self.attempts.suspend(attempt, lease, now + HELD_FOR, keep_lease=False)
+            if attempt.trigger != "automatic" and attempt.looks == 1:
+                self.publish([held])  # a button is answered
+            return held
         if attempt.outcome == "PENDING":
             due = now + timedelta(seconds=result["seconds"])
             saved = self.attempts.suspend(attempt, lease, due, keep_lease=True)
             if attempt.looks == 1:
                 self.publish([saved])
             return saved
-        ended = self.attempts.end(attempt, lease, now)
+        again = attempt.outcome == "SKIPPED" and attempt.trigger == "automatic" and attempt.guard == attempt.told_guard
+        ended = self.attempts.end(replace(attempt, quiet=again), lease, now)
         self.publish([ended])
         return ended
 
@@ -229,7 +234,11 @@ class Looks:
         except LeaseLost:
             raise
         except Stopped as error:
-            return {"outcome": "HELD", "why": str(error), "to_do": "sharr resume, or delete the switch item"}
+            return {
+                "outcome": "HELD",
+                "why": str(error),
+                "to_do": "delete the item switch of the table, and it goes on",
+            }
         except RoleNotAssumed as error:
             return {
                 "outcome": "SKIPPED",

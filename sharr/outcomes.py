@@ -189,6 +189,7 @@ def _verb(attempt: Attempt) -> str:
         "SKIPPED": "left this alone",
         "FAILED": "could not repair this" if attempt.trigger != "undo" else "could not undo its repair",
         "PENDING": "is at work",
+        "HELD": "waits",
     }.get(attempt.outcome, attempt.outcome.lower())
 
 

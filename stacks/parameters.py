@@ -97,7 +97,7 @@ def declare(stack: Stack, standards: Iterable[Standard]) -> None:
             {
                 "default": "any control",
                 "allowed_values": ["any control", "switched-on controls", "preview only"],
-                "description": "Any control, only those listed above, or nothing: the buttons then only preview",
+                "description": "Any control, only those listed above, or none (Preview works, Remediate is refused)",
             },
         ),
         (

@@ -147,7 +147,6 @@ def test_an_id_of_another_partition_is_taken_in_that_partition_only(
 
 def hostile(resource_id: str) -> dict[str, str]:
     """Return changes of an id that nobody may take for it."""
-    last = resource_id[-1]
     return {
         "a line break at its end": f"{resource_id}\n",
         "a blank at its end": f"{resource_id} ",
@@ -167,18 +166,27 @@ def hostile(resource_id: str) -> dict[str, str]:
         "twice": f"{resource_id},{resource_id}",
         "two lines": f"{resource_id}\n{resource_id}",
         "a letter of another script": f"{resource_id[:-1]}\u0430",
-        "the pattern itself": resource_id.replace(last, ".", 1) if last not in "." and ":" not in last else "",
         "nothing": "",
     }
 
 
 @each
-@pytest.mark.parametrize("how", sorted(set(hostile(ROOT)) - {"the pattern itself"}))
+@pytest.mark.parametrize("how", hostile(ROOT))
 def test_an_id_that_was_tampered_with_is_no_target(
     remediation_id: str, resource_id: str, groups: dict[str, str], how: str
 ) -> None:
+    if ":user/" in resource_id and how in ("the directory above", "twice"):
+        return  # the path of an IAM user may hold any character; what stands after its last slash is the name
     with pytest.raises(NotATarget):
         target(remediation_of(remediation_id), hostile(resource_id)[how])
+
+
+def test_the_name_of_a_user_is_what_stands_after_the_last_slash_of_any_path() -> None:
+    remediation = remediation_of("iam/deactivate_stale_keys")
+
+    found = target(remediation, f"arn:aws:iam::{ACCOUNT}:user/bob/arn:aws:iam::{ACCOUNT}:user/ann")
+
+    assert found["resource"]["user"] == "ann"
 
 
 @each
@@ -214,8 +222,7 @@ def test_an_id_of_another_account_region_or_partition_is_no_target(
 def test_no_text_is_a_target_but_an_id_of_this_account(remediation: Remediation, text: str) -> None:
     try:
         found = target(remediation, text)
-    except NotATarget as error:
-        assert len(str(error)) < 250
+    except NotATarget:
         return
     assert re.fullmatch(r"AIDA[A-Z0-9]+|arn:aws:s3:::[A-Za-z0-9._-]+", found["resource"]["id"])
 
@@ -381,12 +388,24 @@ def test_any_text_is_a_value_of_the_type_or_refused(text: str, type_: str) -> No
     one = parameter(type_, minimum=0, maximum=100)
     try:
         found = one.value("X.1", {"days": (text,)})
-    except BadParameter as error:
-        assert len(str(error)) < 250
+    except BadParameter:
         return
+    kinds: dict[str, type] = {"integer": int, "boolean": bool, "string": str}
     for value in found if isinstance(found, list) else [found]:
-        assert isinstance(value, {"integer": int, "boolean": bool, "string": str}[type_.removesuffix("-list")])
-        assert type_.startswith("string") or 0 <= value <= 100
+        assert type(value) is kinds[type_.removesuffix("-list")]
+        assert not isinstance(value, int) or 0 <= value <= 100
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "\n" * 5000], ids=["digits", "lines"])
+def test_a_refused_value_is_quoted_short_and_on_one_line(text: str) -> None:
+    with pytest.raises(BadParameter) as refused:
+        parameter("integer").value("X.1", {"days": (f"x{text}",)})
+    with pytest.raises(NotATarget) as not_one:
+        target(remediation_of("s3/require_tls"), text)
+
+    assert len(str(refused.value)) < 200
+    assert "\n" not in str(refused.value)
+    assert len(str(not_one.value)) < 200
 
 
 def test_the_text_of_a_runbooks_input_is_typed_like_a_findings() -> None:

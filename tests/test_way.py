@@ -204,6 +204,9 @@ def test_the_switch_holds_every_repair_and_loses_none(stage: Stage) -> None:
     finding = stage.publish(stage.finding(key := stage.key()))
     assert not stage.rotates(key)
     assert stage.attempt(finding).outcome == "HELD"
+    by_hand = stage.publish(stage.finding(stage.key(), Workflow={"Status": "NOTIFIED"}))
+    stage.press(REMEDIATE, by_hand)
+    assert "stopped" in stage.now(by_hand)["Note"]["Text"]
 
     table.delete_item(TableName=name, Key={"pk": {"S": "switch"}, "sk": {"S": "-"}})
     stage.world.advance(1200)

@@ -49,6 +49,16 @@ def test_an_account_without_roles_is_told_and_repaired_once_they_are_there() -> 
         assert (attempt.outcome, attempt.guard) == ("SKIPPED", "no-role")
         assert "member-roles" in attempt.to_do
 
+        assert not attempt.quiet
+        world.advance(3600)
+        again = {**finding, "LastObservedAt": world.clock.now().isoformat(), "UpdatedAt": world.clock.now().isoformat()}
+        securityhub.publish(world, again)
+        world.run()
+        second = attempts.get(attempts.known(finding["Id"], "-").finding["attempt"])
+        assert second
+        assert second.id != attempt.id
+        assert second.quiet, "the same reason is told once"
+
         roles = {"SecHubAdminAccount": organization.admin, "OrganizationId": organization.id}
         world.deploy(scene.assembly(), "sharr-member-roles", place.account, organization.home, roles)
         world.advance(3600)

@@ -265,13 +265,13 @@ def _remediation(r: Remediation) -> str:
         ("resource", ", ".join(dict.fromkeys(f.type for f in r.resources))),
         ("so afterwards", r.note),
         ("disruption", r.risk.disruption),
-        ("may break", r.risk.may_break),
+        ("may break", _plain(r.risk.may_break)),
         ("undo", r.risk.reversible),
         ("monthly cost", r.risk.monthly_cost),
         ("runs in", " or ".join(PLACES[p] for p in r.places) + "; the first unless `ExecutionMode` says otherwise"),
         ("waits", "; ".join(waits)),
-        ("CloudFormation", r.risk.cloudformation),
-        ("Terraform", r.risk.terraform),
+        ("CloudFormation", _plain(r.risk.cloudformation)),
+        ("Terraform", _plain(r.risk.terraform)),
         ("role, runbook", f"`{r.role_name}`, `{r.document_name}`"),
         ("also makes", ", ".join(f"[auxiliary {a}](#{anchor('auxiliary ' + a)})" for a in r.auxiliary) or "nothing"),
         ("folder", f"[ssm_documents/{r.id}](../ssm_documents/{r.id})"),
@@ -333,6 +333,10 @@ def _default(p: Parameter) -> str:
 
 def _from_finding(p: Parameter) -> str:
     return ", ".join(f"`{name}`" for name in p.finding) or "-"
+
+
+def _plain(text: str) -> str:
+    return text.replace("*", "\\*").replace("<", "&lt;")
 
 
 def _time(seconds: int) -> str:

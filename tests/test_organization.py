@@ -1,0 +1,187 @@
+"""Accounts: what is remembered and for how long, and that nothing is made up where AWS cannot be asked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+
+from sharr.organization import LISTS_FOR, MEMBER_FOR, Accounts
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+ADMIN, MEMBER, OTHER = "111111111111", "222222222222", "333333333333"
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetMembers")
+SLOW = ConnectTimeoutError(endpoint_url="https://securityhub")
+NAMES = {"automatic": "/sharr/automatic", "excluded": "/sharr/excluded"}
+
+
+class World:
+    """Security Hub and Systems Manager that remember how often they were asked."""
+
+    def __init__(self, status: str = "Enabled", error: Exception | None = None, **lists: str) -> None:
+        self.status = status
+        self.error = error
+        self.lists = {"automatic": "accounts", "excluded": "accounts"} | lists
+        self.asked: list[Any] = []
+
+    def get_members(self, AccountIds: list[str]) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        self.asked.append(AccountIds)
+        if self.error:
+            raise self.error
+        members = [{"AccountId": a, "MemberStatus": self.status} for a in AccountIds if a == MEMBER]
+        return {"Members": members, "UnprocessedAccounts": []}
+
+    def get_parameters(self, Names: list[str]) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        self.asked.append(Names)
+        if self.error:
+            raise self.error
+        found = [{"Name": NAMES[k], "Value": v} for k, v in self.lists.items() if v]
+        return {"Parameters": found, "InvalidParameters": [n for k, n in NAMES.items() if not self.lists[k]]}
+
+    def accounts(self, organization: str = "o-example1234") -> Accounts:
+        return Accounts(lambda: self, lambda: self, ADMIN, organization, NAMES)
+
+
+# --- members
+
+
+def test_the_admin_account_is_its_own_and_nobody_is_asked() -> None:
+    world = World()
+
+    assert world.accounts().is_member(ADMIN, NOW) is True
+    assert world.accounts("").is_member(ADMIN, NOW) is True
+    assert world.asked == []
+
+
+def test_without_an_organization_no_other_account_is_a_member() -> None:
+    world = World()
+
+    assert world.accounts("").is_member(MEMBER, NOW) is False
+    assert world.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [
+        ("Enabled", True),
+        ("ENABLED", True),
+        ("Associated", True),
+        ("Created", True),
+        ("Removed", False),
+        ("Resigned", False),
+        ("Deleted", False),
+        ("Invited", False),
+        ("AccountSuspended", False),
+        ("", False),
+    ],
+)
+def test_only_an_associated_account_is_a_member(status: str, wanted: bool) -> None:
+    assert World(status).accounts().is_member(MEMBER, NOW) is wanted
+
+
+def test_an_account_that_security_hub_does_not_name_is_no_member() -> None:
+    assert World().accounts().is_member(OTHER, NOW) is False
+
+
+def test_a_member_is_remembered_for_fifteen_minutes() -> None:
+    world = World()
+    accounts = world.accounts()
+    for age in (timedelta(0), timedelta(minutes=1), MEMBER_FOR - timedelta(seconds=1)):
+        assert accounts.is_member(MEMBER, NOW + age)
+    assert len(world.asked) == 1
+
+    world.status = "Removed"
+
+    assert accounts.is_member(MEMBER, NOW + MEMBER_FOR) is False
+
+
+def test_a_no_is_never_remembered() -> None:
+    world = World("Removed")
+    accounts = world.accounts()
+    assert accounts.is_member(MEMBER, NOW) is False
+
+    world.status = "Enabled"
+
+    assert accounts.is_member(MEMBER, NOW) is True
+
+
+def test_one_member_says_nothing_of_another() -> None:
+    accounts = World().accounts()
+
+    assert (accounts.is_member(MEMBER, NOW), accounts.is_member(OTHER, NOW)) == (True, False)
+
+
+@pytest.mark.parametrize("error", [DENIED, SLOW], ids=["denied", "slow"])
+def test_where_security_hub_cannot_be_asked_nothing_is_known_and_nothing_is_remembered(error: Exception) -> None:
+    world = World(error=error)
+    accounts = world.accounts()
+    assert accounts.is_member(MEMBER, NOW) is None
+
+    world.error = None
+
+    assert accounts.is_member(MEMBER, NOW) is True
+
+
+def test_a_member_that_was_known_is_not_known_any_more_when_it_is_time_to_ask() -> None:
+    world = World()
+    accounts = world.accounts()
+    accounts.is_member(MEMBER, NOW)
+
+    world.error = DENIED
+
+    assert accounts.is_member(MEMBER, NOW + MEMBER_FOR) is None
+
+
+# --- lists
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("accounts", set()),
+        ("accounts,", set()),
+        (f"accounts,{MEMBER}", {MEMBER}),
+        (f"accounts, {MEMBER} ,{OTHER},", {MEMBER, OTHER}),
+    ],
+)
+def test_a_list_is_what_comes_after_its_first_word(value: str, wanted: set[str]) -> None:
+    accounts = World(excluded=value).accounts()
+
+    assert accounts.listed("excluded", NOW) == wanted
+    assert accounts.listed("automatic", NOW) == set()
+
+
+def test_both_lists_are_read_in_one_call_and_remembered_for_five_minutes() -> None:
+    world = World(excluded=f"accounts,{MEMBER}")
+    accounts = world.accounts()
+    accounts.listed("excluded", NOW)
+    world.lists["excluded"] = f"accounts,{OTHER}"
+
+    assert accounts.listed("automatic", NOW + LISTS_FOR) == set()
+    assert accounts.listed("excluded", NOW + LISTS_FOR) == {MEMBER}
+    assert world.asked == [sorted(NAMES.values())]
+
+    assert accounts.listed("excluded", NOW + LISTS_FOR + timedelta(seconds=1)) == {OTHER}
+
+
+@pytest.mark.parametrize("error", [DENIED, SLOW], ids=["denied", "slow"])
+def test_lists_that_cannot_be_read_are_not_known_even_where_they_were(error: Exception) -> None:
+    world = World(excluded=f"accounts,{MEMBER}")
+    accounts = world.accounts()
+    accounts.listed("excluded", NOW)
+    world.error = error
+    later = NOW + LISTS_FOR + timedelta(seconds=1)
+
+    assert accounts.listed("excluded", later) is None
+
+    world.error = None
+    assert accounts.listed("excluded", later) == {MEMBER}
+
+
+@pytest.mark.parametrize("missing", NAMES)
+def test_where_one_parameter_is_missing_neither_list_is_known(missing: str) -> None:
+    accounts = World(**{missing: ""}).accounts()
+
+    assert [accounts.listed(which, NOW) for which in NAMES] == [None, None]
