@@ -91,9 +91,8 @@ def cases(remediation: Remediation) -> tuple[Any, ...]:
 class Demo:
     """The scenes of the demo, in the order in which a person sees them."""
 
-    def __init__(self, world: Sandbox, *, every: bool = False) -> None:
+    def __init__(self, world: Sandbox) -> None:
         self.world = world
-        self.every = every
         self.remediations = [load(folder) for folder in folders()]
         self.broken: list[Broken] = []
         self.seconds: dict[str, float] = {}
@@ -130,20 +129,18 @@ class Demo:
         self.attempts = Attempts(self.world.identity.client("dynamodb", organization.admin, organization.home), table)
 
     def break_things(self) -> None:
-        """Break one resource per remediation (per case with --all), each in another account and Region."""
+        """Break one resource per remediation, by the first of its CASES, each in another account and Region."""
         organization = self.world.organization
         with self.timed("break"):
             for number, remediation in enumerate(self.remediations):
-                for index, case in enumerate(cases(remediation) if self.every else cases(remediation)[:1]):
-                    account = organization.members[(number + index) % len(organization.members)]
-                    region = organization.regions[(number + index) % len(organization.regions)]
-                    place = Place(self.world, account, case.region or region)
-                    resource_id = case.break_it(place)
-                    if case.passes(place, resource_id):
-                        continue  # an earlier case of the same account's setting was repaired or is compliant
-                    finding = self._finding(case, place, resource_id, remediation, number)
-                    trigger = "automatic" if case.control in self.automatic else "remediate"
-                    self.broken.append(Broken(remediation, case, place, resource_id, finding, trigger))
+                case = cases(remediation)[0]
+                account = organization.members[number % len(organization.members)]
+                region = organization.regions[number % len(organization.regions)]
+                place = Place(self.world, account, case.region or region)
+                resource_id = case.break_it(place)
+                finding = self._finding(case, place, resource_id, remediation, number)
+                trigger = "automatic" if case.control in self.automatic else "remediate"
+                self.broken.append(Broken(remediation, case, place, resource_id, finding, trigger))
 
     def _finding(
         self, case: Any, place: Place, resource_id: str, remediation: Remediation, number: int
@@ -362,13 +359,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo; the exit code is 1 where a finding that should be RESOLVED is not."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument("--all", action="store_true", help="every case of every folder, not one per remediation")
     options = parser.parse_args(arguments)
     console = Console(stderr=options.json)
     if not console.is_terminal:
         console = Console(stderr=options.json, width=WIDTH)
     with Sandbox() as world:
-        demo = Demo(world, every=options.all)
+        demo = Demo(world)
         with Progress(
             SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
         ) as progress:

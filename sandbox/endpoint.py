@@ -42,7 +42,7 @@ from sandbox.world import CONTROL_PATH, Control, Sandbox
 from sharr.finding import CUSTOM_ACTIONS, custom_action_arn
 
 USUAL_PORT = 4747
-SWITCHED_ON = ("KMS.4", "EC2.7", "IAM.15")
+SWITCHED_ON = ("EC2.7", "IAM.7", "KMS.4")
 """Controls whose findings are repaired by themselves; all others wait for the button."""
 KEY = "sandbox"
 """Access key id and secret: a key that nobody has is an administrator of the admin account."""

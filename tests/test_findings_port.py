@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import samples
-from sharr.finding import Finding, MalformedFinding, parse_finding
+from sharr.finding import MalformedFinding, parse_finding
 from sharr.findings_port import AT_ONCE, PASSING, PAUSES_SECONDS, FindingsPort, NoSuchFinding
 from sharr.loader import ROOT
 from sharr.standards import load_standards
@@ -23,9 +23,9 @@ STANDARDS = load_standards(ROOT)
 class Hub:
     """Security Hub that refuses a finding with the codes given for it, one a call, and remembers what it was asked."""
 
-    def __init__(self, found: list[Json] | None = None, **refuse: list[str]) -> None:
+    def __init__(self, found: list[Json] | None = None, refuse: dict[int, list[str]] | None = None) -> None:
         self.found = found or []
-        self.refuse = {i.replace("_", "-"): iter(codes) for i, codes in refuse.items()}
+        self.refuse = {f"finding-{n}": iter(codes) for n, codes in (refuse or {}).items()}
         self.asked: list[Json] = []
 
     def get_findings(self, **asked: Any) -> Json:
@@ -128,7 +128,7 @@ def test_without_a_status_the_workflow_is_left_alone() -> None:
 
 @pytest.mark.parametrize("code", PASSING)
 def test_what_was_refused_for_now_is_written_again_and_nothing_else(code: str) -> None:
-    hub, sleeps = Hub(finding_1=[code, code]), list[float]()
+    hub, sleeps = Hub(refuse={1: [code, code]}), list[float]()
 
     assert port(hub, sleeps).update(ids(3), "done", "SHARR", None) == {}
 
@@ -137,7 +137,7 @@ def test_what_was_refused_for_now_is_written_again_and_nothing_else(code: str) -
 
 
 def test_what_is_refused_again_and_again_is_named() -> None:
-    hub, sleeps = Hub(finding_1=["ThrottlingException"] * 9), list[float]()
+    hub, sleeps = Hub(refuse={1: ["ThrottlingException"] * 9}), list[float]()
 
     assert port(hub, sleeps).update(ids(2), "done", "SHARR", None) == {"finding-1": "still refused after retries"}
 
@@ -146,7 +146,7 @@ def test_what_is_refused_again_and_again_is_named() -> None:
 
 
 def test_what_cannot_be_written_is_named_and_not_tried_again() -> None:
-    hub = Hub(finding_0=["FindingNotFound"], finding_2=["InvalidInput"])
+    hub = Hub(refuse={0: ["FindingNotFound"], 2: ["InvalidInput"]})
 
     failed = port(hub).update(ids(3), "done", "SHARR", None)
 
@@ -155,7 +155,7 @@ def test_what_cannot_be_written_is_named_and_not_tried_again() -> None:
 
 
 def test_a_batch_that_is_refused_does_not_keep_the_next_from_being_written() -> None:
-    hub = Hub(finding_1=["InternalException"] * 9)
+    hub = Hub(refuse={1: ["InternalException"] * 9})
 
     assert port(hub).update(ids(102), "done", "SHARR", None) == {"finding-1": "still refused after retries"}
 
@@ -176,7 +176,7 @@ codes = st.sampled_from([*PASSING, "FindingNotFound"])
 
 @given(st.integers(1, 120), st.dictionaries(st.integers(0, 119), st.lists(codes, min_size=1, max_size=6), max_size=8))
 def test_each_finding_is_written_once_or_named(number: int, refuse: dict[int, list[str]]) -> None:
-    hub = Hub(**{f"finding_{n}": list(answers) for n, answers in refuse.items()})
+    hub = Hub(refuse=refuse)
     written: list[str] = []
     answer = hub.batch_update_findings
 

@@ -1,4 +1,4 @@
-"""Publishing: what findings, topic and log are told of attempts, how often, and what happens where one does not listen."""
+"""Publishing: what findings, topic and log are told of attempts, how often, and what if one of them does not listen."""
 
 from __future__ import annotations
 
