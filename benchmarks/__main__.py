@@ -189,8 +189,10 @@ def of_building() -> list[Row]:
     templates, documents = made.templates, made.documents
     return [
         Row("import", "playbook function", imported.with_bytecode, "ms", 250, digits=0),
+        Row("import", "· CPU of it", imported.with_bytecode_cpu, "ms", digits=0),
         *(Row("import", f"· {name} (traced)", ms, "ms", digits=0) for name, ms in imported.shares[:5]),
         Row("import", "without bytecode, as from the zip in Lambda", imported.from_source, "ms", 250, digits=0),
+        Row("import", "· CPU of it", imported.from_source_cpu, "ms", digits=0),
         Row("synthesis", "app.py, the zip is there", made.seconds, "s", 5, "158 s"),
         Row("synthesis", "· CPU of it, Node's too", made.cpu_seconds, "s"),
         Row("synthesis", "making the zip anew, once per change", made.zip_seconds, "s"),

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODULE = "lambdas.playbook.handler"
-TRIES = 5
-_TIMED = f"import time; start = time.perf_counter(); import {MODULE}; print(time.perf_counter() - start)"
+TRIES = 8
+_TIMED = (
+    "import time; start, cpu = time.perf_counter(), time.process_time(); "
+    f"import {MODULE}; print(time.perf_counter() - start, time.process_time() - cpu)"
+)
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
 
 
@@ -26,7 +29,9 @@ class Import:
     """Milliseconds, the best of some processes: with bytecode there already, and compiled from source each time."""
 
     with_bytecode: float
+    with_bytecode_cpu: float
     from_source: float
+    from_source_cpu: float
     shares: list[tuple[str, float]]
     """Milliseconds by package, the largest first; in one process with bytecode, slowed by being traced."""
 
@@ -34,10 +39,9 @@ class Import:
 def measure(package: Path) -> Import:
     """Import the module in fresh processes that see the zip's files and the standard library only."""
     with _unpacked(package) as folder:
-        from_source = min(_seconds(folder, writes_bytecode=False) for _ in range(TRIES))
-        _seconds(folder, writes_bytecode=True)
-        with_bytecode = min(_seconds(folder, writes_bytecode=True) for _ in range(TRIES))
-        return Import(with_bytecode * 1000, from_source * 1000, _shares(folder))
+        from_source = _best(folder, writes_bytecode=False)
+        _best(folder, writes_bytecode=True, tries=1)
+        return Import(*_best(folder, writes_bytecode=True), *from_source, _shares(folder))
 
 
 @contextmanager
@@ -60,8 +64,10 @@ def _python(folder: Path, *arguments: str, writes_bytecode: bool) -> subprocess.
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=folder)
 
 
-def _seconds(folder: Path, *, writes_bytecode: bool) -> float:
-    return float(_python(folder, "-c", _TIMED, writes_bytecode=writes_bytecode).stdout)
+def _best(folder: Path, *, writes_bytecode: bool, tries: int = TRIES) -> tuple[float, float]:
+    """Return milliseconds of wall and of CPU, the best of each."""
+    told = [_python(folder, "-c", _TIMED, writes_bytecode=writes_bytecode).stdout.split() for _ in range(tries)]
+    return min(float(wall) for wall, _ in told) * 1000, min(float(cpu) for _, cpu in told) * 1000
 
 
 def _shares(folder: Path) -> list[tuple[str, float]]:

@@ -79,13 +79,15 @@ def load(folder: Path) -> Remediation:
     identifier = f"{folder.parent.name}/{folder.name}"
     if not re.fullmatch(r"[a-z0-9]{1,20}/[a-z][a-z0-9_]{1,38}", identifier):
         raise WrongFolder(f"{folder}: the folder's name is {identifier!r}: wanted service/verb_object in lower case")
+    forms = read.items(data, "resources")
+    for form in forms:
+        read.only(form, {"type", "pattern"}, "resources")
     resources = tuple(
-        ResourceForm(read.text(form, "type", "resources"), read.text(form, "pattern", "resources"))
-        for form in read.items(data, "resources")
+        ResourceForm(read.text(form, "type", "resources"), read.text(form, "pattern", "resources")) for form in forms
     )
-    groups = read.patterns(resources)
-    auxiliary = tuple(data.get("auxiliary", ()))
-    permissions = {kind: read.permissions(data, kind, groups) for kind in ("read", "write", "undo")}
+    read.patterns(resources)
+    auxiliary = tuple(read.items(data, "auxiliary")) if "auxiliary" in data else ()
+    permissions = {kind: read.permissions(data, kind) for kind in ("read", "write", "undo")}
     for name in auxiliary:
         helper = load_auxiliary(folder.parent.parent / "auxiliary" / name)
         permissions["read"] += helper.read
@@ -114,8 +116,10 @@ def load(folder: Path) -> Remediation:
         controls=controls,
         resources=resources,
         scope=read.choice(data, "scope", ("regional", "global")),
-        lease=data.get("lease"),
-        parameters=tuple(read.parameter(name, spec) for name, spec in data.get("parameters", {}).items()),
+        lease=read.text(data, "lease") if "lease" in data else None,
+        parameters=tuple(
+            read.parameter(name, spec, controls) for name, spec in read.mapping(data, "parameters").items()
+        ),
         read=_merged(permissions["read"]),
         write=_merged(permissions["write"]),
         undo=_merged(permissions["undo"]),
@@ -142,9 +146,9 @@ def load_auxiliary(folder: Path) -> Auxiliary:
     return Auxiliary(
         name=folder.name,
         title=read.text(data, "title"),
-        read=read.permissions(data, "read", set()),
-        write=read.permissions(data, "write", set()),
-        roles=data.get("roles", {}),
+        read=read.permissions(data, "read"),
+        write=read.permissions(data, "write"),
+        roles=read.mapping(data, "roles"),
         path=folder,
     )
 
@@ -159,7 +163,10 @@ def _code_of(folder: Path, auxiliary: tuple[str, ...]) -> str:
     for script in scripts:
         if not script.is_file():
             raise WrongFolder(f"{script}: is missing")
-        ast.parse(script.read_text(), str(script))
+        try:
+            ast.parse(script.read_text(), str(script))
+        except SyntaxError as error:
+            raise WrongFolder(f"{script}: is not Python: {error}") from error
     return hashlib.sha256(b"".join(s.read_bytes() for s in scripts)).hexdigest()[:12]
 
 
@@ -205,6 +212,11 @@ class _Reader:
         self.check(isinstance(value, str) and value.strip(), f"{within}.{name}".strip("."), value, "a text")
         return str(value).strip()
 
+    def mapping(self, data: Mapping[str, Any], name: str, within: str = "") -> dict[str, Any]:
+        value = data.get(name, {})
+        self.check(isinstance(value, dict), f"{within}.{name}".strip("."), value, "a mapping")
+        return dict(value)
+
     def items(self, data: Mapping[str, Any], name: str) -> list[Any]:
         value = data.get(name)
         self.check(isinstance(value, list) and value, name, value, "a list with at least one item")
@@ -225,27 +237,23 @@ class _Reader:
         assert found
         return int(found[1]) * DURATION[found[2]]
 
-    def patterns(self, forms: tuple[ResourceForm, ...]) -> set[str]:
-        """Return the names that permissions may use: the groups that all forms have."""
-        names: list[set[str]] = []
+    def patterns(self, forms: tuple[ResourceForm, ...]) -> None:
         for form in forms:
+            field = "resources.pattern"
             try:
-                names.append(set(form.compiled("aws", "us-east-1", "111122223333").groupindex))
+                names = form.compiled("aws", "us-east-1", "111122223333").groupindex
             except re.error as error:
-                raise WrongFolder(f"{self.path}: resources.pattern: {form.pattern!r}: {error}") from error
-            self.check(
-                "\\d" not in form.pattern and "\\w" not in form.pattern,
-                "resources.pattern",
-                form.pattern,
-                "[0-9], not \\d",
-            )
-        return set.union(*names)
+                raise WrongFolder(f"{self.path}: {field}: {form.pattern!r}: {error}") from error
+            self.check("\\d" not in form.pattern and "\\w" not in form.pattern, field, form.pattern, "[0-9], not \\d")
+            # allowed_pattern() takes the names out for SSM, and permissions fill them in.
+            small = all(re.fullmatch("[a-z_]+", name) for name in names)
+            self.check(small, field, form.pattern, "names of groups in small letters")
 
-    def permissions(self, data: Mapping[str, Any], kind: str, groups: set[str]) -> tuple[Permission, ...]:
+    def permissions(self, data: Mapping[str, Any], kind: str) -> tuple[Permission, ...]:
         every = data.get("permissions", {})
         self.only(every, {"read", "write", "undo"}, "permissions")
         found = []
-        for action, spec in (every.get(kind) or {}).items():
+        for action, spec in self.mapping(every, kind, "permissions").items():
             field = f"permissions.{kind}.{action}"
             self.check(
                 re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", str(action)),
@@ -259,32 +267,44 @@ class _Reader:
                 on = body.get("resource")
                 resources = tuple([on] if isinstance(on, str) else on or ())
                 self.check(resources and all(isinstance(r, str) for r in resources), field, on, "resource ARNs or *")
-                operations = body.get("for", [_snake(str(action).split(":")[1])])
+                named = body.get("for", _snake(str(action).split(":")[1]))
+                operations = [named] if isinstance(named, str) else named
+                good = isinstance(operations, list) and all(isinstance(o, str) for o in operations)
+                self.check(good, f"{field}.for", named, "names of calls")
                 found.append(
                     Permission(
                         action=action,
                         on=resources,
-                        operations=tuple([operations] if isinstance(operations, str) else operations),
+                        operations=tuple(operations),
                         because=body.get("because"),
-                        when=body.get("when", {}),
+                        when=self.mapping(body, "when", field),
                     )
                 )
         self.check(found or kind != "read", f"permissions.{kind}", every.get(kind), "at least one action")
         return tuple(found)
 
-    def parameter(self, name: str, spec: Any) -> Parameter:
+    def parameter(self, name: str, spec: Any, controls: tuple[str, ...]) -> Parameter:
         field = f"parameters.{name}"
-        self.check(re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,30}", name), field, name, "letters and digits")
+        self.check(re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,30}", str(name)), field, name, "letters and digits")
         self.only(spec, {"type", "about", "default", "by_control", "finding", "minimum", "maximum", "pattern"}, field)
         types = ("integer", "boolean", "string", "integer-list", "string-list")
         self.check(spec.get("type") in types, f"{field}.type", spec.get("type"), f"one of {', '.join(types)}")
         finding = spec.get("finding", [])
+        by_control = self.mapping(spec, "by_control", field)
+        self.only(by_control, set(controls), f"{field}.by_control")
+        for limit in ("minimum", "maximum"):
+            self.check(isinstance(spec.get(limit, 0), int), f"{field}.{limit}", spec.get(limit), "an integer")
+        try:
+            re.compile(spec.get("pattern", ""))
+        except (re.error, TypeError) as error:
+            wanted = f"{field}.pattern: {spec['pattern']!r}: wanted a pattern"
+            raise WrongFolder(f"{self.path}: {wanted}: {error}") from error
         return Parameter(
             name=name,
             type=spec["type"],
             about=self.text(spec, "about", field),
             default=spec.get("default"),
-            by_control=spec.get("by_control", {}),
+            by_control=by_control,
             finding=tuple([finding] if isinstance(finding, str) else finding),
             minimum=spec.get("minimum"),
             maximum=spec.get("maximum"),

@@ -47,6 +47,20 @@ class Stage:
         )
         return {**made, **changes}
 
+    def public_database(self, name: str) -> dict[str, Any]:
+        """Make a DB instance with a public address, and return the finding of it: a repair that needs minutes."""
+        self.place.client("rds").create_db_instance(
+            DBInstanceIdentifier=name,
+            DBInstanceClass="db.t3.micro",
+            Engine="mysql",
+            MasterUsername="admin",
+            MasterUserPassword="not-a-secret-1",
+            AllocatedStorage=20,
+            PubliclyAccessible=True,
+        )
+        self.world.advance(600)
+        return self.finding(self.place.arn("rds", f"db:{name}"), control="RDS.2", type="AwsRdsDbInstance")
+
     def publish(self, finding: dict[str, Any]) -> dict[str, Any]:
         """Let Security Hub have the finding, and all that follows happen."""
         securityhub.publish(self.world, finding)

@@ -166,14 +166,20 @@ def test_delete_asks_nothing_of_the_parameters() -> None:
 
 @pytest.mark.parametrize("operation", ["describe_action_targets", "delete_action_target"])
 def test_a_delete_that_fails_is_an_error(operation: str) -> None:
+    failing = Hub(OURS)
+    failing.errors[operation] = "InternalException"
+
     with pytest.raises(ClientError):
-        respond(Hub(OURS, **{operation: "InternalException"}), "Delete")
+        respond(failing, "Delete")
 
 
 @pytest.mark.parametrize("operation", ["create_action_target", "list_finding_aggregators"])
 def test_a_create_that_fails_is_an_error(operation: str) -> None:
+    failing = Hub()
+    failing.errors[operation] = "LimitExceededException"
+
     with pytest.raises(ClientError):
-        respond(Hub(**{operation: "LimitExceededException"}))
+        respond(failing)
 
 
 # --- what the stack could not work with

@@ -277,15 +277,7 @@ def test_a_bad_neighbour_in_the_batch_does_no_harm(stage: Stage) -> None:
 
 
 def test_a_repair_that_needs_minutes_is_pending_and_then_resolved(stage: Stage) -> None:
-    rds = stage.place.client("rds")
-    rds.create_db_instance(
-        DBInstanceIdentifier="way-db", DBInstanceClass="db.t3.micro", Engine="mysql", MasterUsername="u",
-        MasterUserPassword="not-a-secret-1", AllocatedStorage=20, PubliclyAccessible=True,
-    )  # fmt: skip
-    stage.world.advance(600)
-    finding = stage.publish(
-        stage.finding(stage.place.arn("rds", "db:way-db"), control="RDS.2", type="AwsRdsDbInstance")
-    )
+    finding = stage.publish(stage.public_database("way-db"))
 
     stage.press(REMEDIATE, finding)
     assert stage.attempt(finding).outcome == "PENDING"
@@ -297,15 +289,7 @@ def test_a_repair_that_needs_minutes_is_pending_and_then_resolved(stage: Stage) 
 
 
 def test_a_button_pressed_while_an_attempt_is_not_over_is_answered_and_does_no_harm(stage: Stage) -> None:
-    rds = stage.place.client("rds")
-    rds.create_db_instance(
-        DBInstanceIdentifier="busy-db", DBInstanceClass="db.t3.micro", Engine="mysql", MasterUsername="u",
-        MasterUserPassword="not-a-secret-1", AllocatedStorage=20, PubliclyAccessible=True,
-    )  # fmt: skip
-    stage.world.advance(600)
-    finding = stage.publish(
-        stage.finding(stage.place.arn("rds", "db:busy-db"), control="RDS.2", type="AwsRdsDbInstance")
-    )
+    finding = stage.publish(stage.public_database("busy-db"))
     stage.press(REMEDIATE, finding)
     pending = stage.attempt(finding)
 

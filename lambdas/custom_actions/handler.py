@@ -31,6 +31,7 @@ DESCRIPTIONS = {
     "SHARRUndo": "SHARR takes back its last repair of each chosen finding.",
 }
 PHYSICAL_ID = "SHARRCustomActions"
+REASON_CHARACTERS = 1500
 
 
 class Refused(Exception):
@@ -136,10 +137,11 @@ def handler(event: dict[str, Any], context: Any) -> None:
 
 
 def answer(event: Mapping[str, Any], status: str, reason: str, data: Mapping[str, str]) -> None:
-    """Send the answer to the presigned URL of the request."""
+    """Send the answer to the presigned URL of the request: at most 4,096 bytes, or CloudFormation waits for an hour."""
+    text = "".join(c if c.isascii() and c.isprintable() else "?" for c in reason[:REASON_CHARACTERS])
     body = {
         "Status": status,
-        "Reason": reason[:3000] or "done",
+        "Reason": text or "done",
         "PhysicalResourceId": event.get("PhysicalResourceId") or PHYSICAL_ID,
         "StackId": event["StackId"],
         "RequestId": event["RequestId"],
