@@ -1,76 +1,38 @@
 """
 The organization behind one endpoint on 127.0.0.1, until Ctrl-C: for the AWS CLI, an SDK, a scanner.
 
-`python -m sandbox` deploys the stacks, breaks a resource for every remediation, lets Security Hub find them, and serves.
-The other commands talk to one that runs, at --url, else AWS_ENDPOINT_URL, else the usual port:
-
-    python -m sandbox press remediate KMS.4     press a button of ours; preview and undo are the others
-    python -m sandbox enter payments            print the exports that make a shell act in a member account
-    python -m sandbox wait 600                  turn the sandbox's clock by ten minutes
-
 AWS has no API for pressing a custom action: the console does it, under securityhub:SendFindingEvents, and PutEvents
 refuses events whose source is aws.*. So pressing is a path of the sandbox's own beside AWS's API, which does what the
 console does: POST {"action": "remediate", "findings": ["<Id>", ...]} to /sharr-sandbox/press, as application/json.
+POST {"seconds": 600} to /sharr-sandbox/wait turns the clock. `python -m sandbox` has commands for both.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import shlex
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
-import boto3
 from rich.console import Console
 from rich.table import Table
 
 from sandbox.additions import securityhub
 from sandbox.demo import Demo
-from sandbox.organization import Organization
-from sandbox.world import CONTROL_PATH, Control, Sandbox
-from sharr.finding import CUSTOM_ACTIONS, custom_action_arn
+from sandbox.local import ADMINISTRATOR_ROLE, BUTTONS, KEY, USUAL_PORT
+from sandbox.world import Control, Sandbox
+from sharr.finding import custom_action_arn
 
-USUAL_PORT = 4747
 SWITCHED_ON = ("EC2.7", "IAM.7", "KMS.4")
 """Controls whose findings are repaired by themselves; all others wait for the button."""
-KEY = "sandbox"
-"""Access key id and secret: a key that nobody has is an administrator of the admin account."""
-ROLE = "sandbox-administrator"
 PULSE_SECONDS = 0.5
 """How often what became due meanwhile is done, where no request does it."""
 MOST_WAIT_SECONDS = 7 * 86_400
-MOST_PRESSED = securityhub.MOST_FINDINGS_PRESSED
-BUTTONS = {action.trigger: action for action in CUSTOM_ACTIONS}
-LOCAL_HOSTS = ("127.0.0.1", "localhost")
-
-
-class NotAnswered(Exception):
-    """The sandbox at this URL refused, or there is none."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve, or do what a command says to a sandbox that runs; return the exit code."""
-    options = _parser().parse_args(arguments)
-    if options.command is None:
-        return serve(options.port)
-    url = options.url or os.environ.get("AWS_ENDPOINT_URL") or f"http://127.0.0.1:{USUAL_PORT}"
-    try:
-        _check_local(url)
-        return int(options.do(url, options))
-    except NotAnswered as error:
-        print(f"sandbox: {error}", file=sys.stderr)
-        return 1
 
 
 def serve(port: int | None = None) -> int:
@@ -115,7 +77,7 @@ def controls(world: Sandbox) -> dict[str, Control]:
 
     def press(body: Mapping[str, Any]) -> dict[str, Any]:
         action, findings = body.get("action"), body.get("findings")
-        if action not in BUTTONS:
+        if not isinstance(action, str) or action not in BUTTONS:
             raise ValueError(f"action is {action!r}: expected one of {', '.join(BUTTONS)}")
         if not isinstance(findings, list) or not all(isinstance(one, str) for one in findings):
             raise ValueError("findings must be a list of ids")
@@ -169,110 +131,7 @@ Try:
 """
 
 
-# --- commands that talk to a sandbox
-
-
-def _press(url: str, options: argparse.Namespace) -> int:
-    hub = _admin_client(url, "securityhub")
-    ids = []
-    for one in options.findings:
-        found = _findings(hub, one)
-        if not found:
-            raise NotAnswered(f"there is no active finding with this id or of this control: {one}")
-        ids += [finding["Id"] for finding in found]
-    for start in range(0, len(ids), MOST_PRESSED):  # as many as the console lets a person select
-        _post(url, "press", {"action": options.action, "findings": ids[start : start + MOST_PRESSED]})
-    for finding in (finding for one in ids for finding in _findings(hub, one)):
-        print(f"{finding['Workflow']['Status']:<10} {finding['Id']}\n{'':<10} {finding.get('Note', {}).get('Text', '')}")
-    return 0
-
-
-def _enter(url: str, options: argparse.Namespace) -> int:
-    organization = Organization()
-    accounts = {name: account for account, name in organization.names.items()}
-    account = accounts.get(options.account, options.account)
-    if account not in organization.accounts:
-        raise NotAnswered(f"there is no account {options.account}: expected one of {', '.join(accounts)}, or an id")
-    answer = _admin_client(url, "sts").assume_role(
-        RoleArn=f"arn:{organization.partition}:iam::{account}:role/{ROLE}", RoleSessionName="sandbox"
-    )["Credentials"]
-    for name, value in (
-        ("AWS_ENDPOINT_URL", url),
-        ("AWS_ACCESS_KEY_ID", answer["AccessKeyId"]),
-        ("AWS_SECRET_ACCESS_KEY", answer["SecretAccessKey"]),
-        ("AWS_SESSION_TOKEN", answer["SessionToken"]),
-    ):
-        print(f"export {name}={shlex.quote(value)}")
-    return 0
-
-
-def _wait(url: str, options: argparse.Namespace) -> int:
-    print(_post(url, "wait", {"seconds": options.seconds})["now"])
-    return 0
-
-
-def _findings(hub: Any, id_or_control: str) -> list[dict[str, Any]]:
-    by = "Id" if ":" in id_or_control else "ComplianceSecurityControlId"
-    filters = {by: [{"Value": id_or_control, "Comparison": "EQUALS"}]}
-    pages = hub.get_paginator("get_findings").paginate(
-        Filters={**filters, "RecordState": [{"Value": "ACTIVE", "Comparison": "EQUALS"}]}
-    )
-    return [finding for page in pages for finding in page["Findings"]]
-
-
-def _admin_client(url: str, service: str) -> Any:
-    region = Organization().home
-    return boto3.Session(aws_access_key_id=KEY, aws_secret_access_key=KEY, region_name=region).client(
-        service, endpoint_url=url
-    )
-
-
-def _post(url: str, control: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    request = Request(  # noqa: S310  # _check_local has seen the URL
-        url.rstrip("/") + CONTROL_PATH + control,
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    try:
-        with urlopen(request) as answer:  # noqa: S310
-            given: dict[str, Any] = json.load(answer)
-            return given
-    except HTTPError as error:
-        raise NotAnswered(error.read().decode(errors="replace")) from error
-
-
-def _check_local(url: str) -> None:
-    """Refuse a URL that is not this machine's: these commands never talk to AWS."""
-    parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname not in LOCAL_HOSTS:
-        raise NotAnswered(f"{url} is not http://127.0.0.1:<port>, where the sandbox listens")
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", parts.port or 80)):
-            raise NotAnswered(f"nothing answers at {url}; start it with `make sandbox`")
-
-
 # --- details
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description=str(__doc__).strip().splitlines()[0])
-    parser.add_argument("--port", type=int, help=f"default {USUAL_PORT}, or a free one where that is taken; 0: free")
-    commands = parser.add_subparsers(dest="command", metavar="{press,enter,wait}")
-
-    def command(name: str, do: Callable[[str, argparse.Namespace], int], help_: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=help_, description=help_)
-        made.add_argument("--url", help="the sandbox's endpoint; default: AWS_ENDPOINT_URL, else the usual port")
-        made.set_defaults(do=do)
-        return made
-
-    pressing = command("press", _press, "press a button of ours in Security Hub with findings selected")
-    pressing.add_argument("action", choices=tuple(BUTTONS))
-    pressing.add_argument("findings", nargs="+", help="ids of findings, or of controls: all active findings of those")
-    entering = command("enter", _enter, "print the exports that make a shell act in an account")
-    entering.add_argument("account", help="name or id")
-    waiting = command("wait", _wait, "turn the clock, with all that happens meanwhile")
-    waiting.add_argument("seconds", type=float)
-    return parser
 
 
 def _make_role(world: Sandbox, account: str) -> None:
@@ -282,8 +141,8 @@ def _make_role(world: Sandbox, account: str) -> None:
     principal = {"AWS": f"arn:{organization.partition}:iam::{organization.admin}:root"}
     trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=_policy(trust))
-    iam.put_role_policy(RoleName=ROLE, PolicyName="everything", PolicyDocument=_policy(everything))
+    iam.create_role(RoleName=ADMINISTRATOR_ROLE, AssumeRolePolicyDocument=_policy(trust))
+    iam.put_role_policy(RoleName=ADMINISTRATOR_ROLE, PolicyName="everything", PolicyDocument=_policy(everything))
 
 
 def _policy(statement: Mapping[str, Any]) -> str:

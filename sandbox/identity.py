@@ -44,6 +44,7 @@ from sandbox.actions import Need, Place, UnknownOperation, is_unsupplied, needs
 from sandbox.iam import ContextValue, Decision, Policy, Request, Subject, UnknownPolicyElement, evaluate, parse_policy
 from sandbox.organization import Organization
 from sandbox.ports import Call, Credentials, Principal
+from sandbox.quick_clients import quick_clients
 
 Hook = Callable[[Call], None]
 
@@ -92,13 +93,14 @@ class _Key:
 
 def client_with(credentials: Credentials, service: str, region: str) -> Any:
     """Return a client that calls with *credentials*; all of these share one session, which knows no other settings."""
-    return _shared_session().client(
-        service,
-        region_name=region,
-        aws_access_key_id=credentials.access_key_id,
-        aws_secret_access_key=credentials.secret_access_key,
-        aws_session_token=credentials.session_token or None,
-    )
+    with quick_clients():
+        return _shared_session().client(
+            service,
+            region_name=region,
+            aws_access_key_id=credentials.access_key_id,
+            aws_secret_access_key=credentials.secret_access_key,
+            aws_session_token=credentials.session_token or None,
+        )
 
 
 class _Paths(list[str]):
@@ -328,9 +330,7 @@ class IdentityCenter:
             code = _by_protocol(client, "ExpiredToken", "ExpiredTokenException")
             raise _error(client, operation, code, "The security token included in the request is expired")
 
-    def _authorize(
-        self, client: Any, operation: str, parameters: Mapping[str, Any], key: _Key, region: str
-    ) -> None:
+    def _authorize(self, client: Any, operation: str, parameters: Mapping[str, Any], key: _Key, region: str) -> None:
         service, principal = client.meta.service_model.service_name, key.principal
         organization = self.organization
         place = Place(
@@ -646,9 +646,7 @@ class IdentityCenter:
         region = str(client.meta.region_name)
         return _GLOBAL_REGIONS[self.organization.partition] if region.endswith("-global") else region
 
-    def _acting_account(
-        self, service: str, operation: str, parameters: Mapping[str, Any], principal: Principal
-    ) -> str:
+    def _acting_account(self, service: str, operation: str, parameters: Mapping[str, Any], principal: Principal) -> str:
         """Return the account in which the call takes effect: the owner of the resource where the call names one."""
         owner: str | None = None
         if service == "s3":

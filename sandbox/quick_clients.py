@@ -1,8 +1,8 @@
 """
-Clients for tests that make thousands of them: models are read and methods written once for a service.
+Clients for those who make very many of them: models are read and methods written once for a service.
 
-botocore does both anew for each client, and EC2 has more than 700 methods. Only tests use this: what the functions
-spend on their clients stays as it is in the demo and in the benchmarks.
+botocore does both anew for each client, and EC2 has more than 700 methods. The sandbox makes its own clients so, and
+tests all clients; what the functions spend on theirs stays as it is in the demo and in the benchmarks.
 """
 
 from __future__ import annotations

@@ -40,13 +40,13 @@ from sandbox.cloudformation import Deployed, Engine
 from sandbox.events import Router
 from sandbox.functions import Functions
 from sandbox.identity import IdentityCenter, client_with
+from sandbox.local import CONTROL_PATH
 from sandbox.organization import Organization
 from sandbox.ports import Call, Clock, Credentials, Identity
 from sandbox.queues import Queues
 
 Control = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """What the endpoint does for a JSON object beside AWS's API; raises ValueError for one that it cannot take."""
-CONTROL_PATH = "/sharr-sandbox/"
 LARGEST_CONTROL_BYTES = 100_000
 _NOT_KNOWN = ("UnknownOperation", "UnknownPolicyElement", "NotImplementedError")
 
@@ -409,11 +409,11 @@ class _Endpoint:
             return _say(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
         try:
             body = json.loads(environ["wsgi.input"].read(int(length)))
-            if not isinstance(body, dict):
-                raise ValueError("expected a JSON object")
-            answer = control(body)
+            answer = control(body) if isinstance(body, dict) else None
         except ValueError as error:
             return _say(start_response, HTTPStatus.BAD_REQUEST, str(error))
+        if answer is None:
+            return _say(start_response, HTTPStatus.BAD_REQUEST, "expected a JSON object")
         return _say(start_response, HTTPStatus.OK, json.dumps(answer), "application/json")
 
 

@@ -192,7 +192,7 @@ class _Part:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 self.names.add(node.name)
             elif isinstance(node, ast.Assign):
-                self.names.update(t.id for t in node.targets if isinstance(t, ast.Name))
+                self.names.update(n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name))
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 self.names.add(node.target.id)
         if path.parent.name == "runtime":
@@ -254,7 +254,7 @@ def _as_function(name: str, part: _Part) -> str:
 
 
 def _refuse_names_used_twice(identifier: str, parts: list[_Part]) -> None:
-    owner: dict[str, Path] = {}
+    owner: dict[str, Path | str] = dict.fromkeys(("REMEDIATION", "Script", "SimpleNamespace"), "the composer")
     for part in parts:
         for name in part.names:
             if name in owner:

@@ -16,7 +16,18 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as ConnectionFailed
 
 from sharr import arns, guards
-from sharr.attempts import Attempt, Attempts, Conflict, Lease, LeaseLost, Stopped, attempt_id, stamp, wants_attempt
+from sharr.attempts import (
+    Attempt,
+    Attempts,
+    Conflict,
+    Known,
+    Lease,
+    LeaseLost,
+    Stopped,
+    attempt_id,
+    stamp,
+    wants_attempt,
+)
 from sharr.catalogue import Catalogue
 from sharr.finding import Finding, MalformedFinding, Trigger
 from sharr.findings_port import FindingsPort, NoSuchFinding
@@ -56,11 +67,13 @@ class Looks:
         """Take up a finding of an event. Return its attempt, None where the event is an old one or another's."""
         for number in range(CLAIM_TRIES):
             try:
-                return self._on_finding(finding, trigger, request, event_at)
+                return self._on_finding(
+                    finding, trigger, request, event_at, is_new=number == 0 and trigger == "automatic"
+                )
             except Conflict:
                 if number + 1 == CLAIM_TRIES:
                     raise
-                self.sleep(0.1 * 2**number)
+                self.sleep(0.1 * 2 ** (number - 1) if number else 0)
         raise AssertionError("unreachable")
 
     def again(self, attempt_id: str) -> Attempt | None:
@@ -82,7 +95,13 @@ class Looks:
 
     # --- from a finding to a look
 
-    def _on_finding(self, finding: Finding, trigger: Trigger, request: str, event_at: datetime) -> Attempt | None:
+    def _on_finding(
+        self, finding: Finding, trigger: Trigger, request: str, event_at: datetime, *, is_new: bool
+    ) -> Attempt | None:
+        """
+        *is_new*: take it that neither finding nor resource was seen before, which is true of most, and saves a read.
+        Where it is not, the claim's conditions fail: Conflict, and the next try reads.
+        """
         now = self.now()
         this = attempt_id(finding, trigger, request)
         refusal: Refusal | None = None
@@ -102,7 +121,7 @@ class Looks:
                 key = lease_key(remediation, target)
             except (NotATarget, BadParameter) as error:
                 refusal = refusal or Refusal("not-a-target", str(error), "repair it by hand")
-        known = self.attempts.known(finding.uid, key)
+        known = Known({}, {}) if is_new else self.attempts.known(finding.uid, key)
         busy = False
         if not wants_attempt(known, this, trigger, finding, request):
             busy = trigger != "automatic" and not known.finding.get("ended_at") and known.finding["attempt"] != this

@@ -46,10 +46,11 @@ class Publisher:
         attempts = [a for a in self.attempts.get_many(wanted) if a.published != said(a)]
         failed: dict[str, str] = {}
         groups: dict[tuple[str | None, str], list[Attempt]] = defaultdict(list)
-        for attempt in attempts:
-            if writes_note(attempt):
-                note = note_for(attempt, self.catalogue.remediations.get(attempt.remediation))
-                groups[status_for(attempt), note].append(attempt)
+        # A finding has one note: of two attempts on it that are told together, the later one's.
+        by_age = sorted((a for a in attempts if writes_note(a)), key=lambda a: a.created_at)
+        for attempt in {a.finding["uid"]: a for a in by_age}.values():
+            note = note_for(attempt, self.catalogue.remediations.get(attempt.remediation))
+            groups[status_for(attempt), note].append(attempt)
         for (status, note), group in groups.items():
             identifiers = [{"Id": a.finding["uid"], "ProductArn": a.finding["product_arn"]} for a in group]
             refused = self.findings.update(identifiers, note, AUTHOR, status)

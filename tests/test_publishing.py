@@ -158,6 +158,18 @@ def test_equal_notes_share_one_update_and_others_have_their_own() -> None:
     assert sorted(world.outcomes()) == sorted(world.told()) == [f"attempt-{n}" for n in range(1, 6)]
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_of_two_attempts_on_one_finding_the_later_one_s_note_stays(backwards: bool) -> None:
+    repaired = attempt(1)
+    undone = attempt(2, "UNDONE", finding=repaired.finding, created_at="2026-03-02T09:10:00+00:00")
+    world = World([undone, repaired] if backwards else [repaired, undone])
+
+    world.publish()
+
+    assert [(ids, status) for ids, _, status in world.updates] == [(["finding-1"], "NOTIFIED")]
+    assert sorted(world.told()) == ["attempt-1", "attempt-2"]
+
+
 def test_what_automation_left_alone_has_no_note_and_is_logged_and_sent_all_the_same() -> None:
     world = World([attempt(1, "SKIPPED"), attempt(2, "SKIPPED", trigger="remediate")])
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sandbox.additions import (
     cloudtrail,
+    dynamodb,
     ec2,
     ec2_ebs_defaults,
     iam,
@@ -29,6 +30,7 @@ _PARTS = (
     organizations,
     rds,
     cloudtrail,
+    dynamodb,
     ec2,
     ec2_ebs_defaults,
     s3,

@@ -82,7 +82,7 @@ def _create(world: World) -> None:
     backend.accounts[0].name = organization.names.get(organization.management, "management")
     for account in organization.accounts:
         # moto gives every account a role for the management account; these accounts have joined by invitation
-        roles = iam_backends[account]["global"]
+        roles = iam_backends[account][world.organization.partition]
         for role in [role for role in roles.roles.values() if role.name == _MOTOS_ROLE]:
             del roles.roles[role.id]
     # moto does not know that Security Hub takes delegated administrators

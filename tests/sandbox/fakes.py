@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import boto3
+import moto.settings
 import time_machine
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from sandbox import additions
+from sandbox.identity import client_with
 from sandbox.organization import Organization
 from sandbox.ports import Call, Clock, Credentials, Identity
+from sandbox.quick_clients import quick_clients
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -46,7 +50,7 @@ class FakeIdentity:
     def client(self, service: str, account: str, region: str) -> Any:
         key = (service, account, region)
         if key not in self._clients:
-            self._clients[key] = self._session(self.credentials(account), region).client(service)
+            self._clients[key] = client_with(self.credentials(account), service, region)
         return self._clients[key]
 
     def credentials(self, account: str) -> Credentials:
@@ -88,20 +92,9 @@ class FakeIdentity:
             os.environ.update(before)
 
     def _assume(self, role_arn: str, session_name: str) -> Credentials:
-        sts = boto3.client(
-            "sts", region_name="us-east-1", aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="x"
-        )
+        sts = client_with(Credentials("AKIAIOSFODNN7EXAMPLE", "x", ""), "sts", "us-east-1")
         given = sts.assume_role(RoleArn=role_arn, RoleSessionName=session_name)["Credentials"]
         return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-
-    @staticmethod
-    def _session(credentials: Credentials, region: str) -> boto3.Session:
-        return boto3.Session(
-            aws_access_key_id=credentials.access_key_id,
-            aws_secret_access_key=credentials.secret_access_key,
-            aws_session_token=credentials.session_token,
-            region_name=region,
-        )
 
 
 class FakeWorld:
@@ -157,7 +150,8 @@ def a_world() -> Iterator[FakeWorld]:
     os.environ.update(AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE", AWS_SECRET_ACCESS_KEY="x")
     os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
     try:
-        with time_machine.travel(START, tick=False) as traveller, mock_aws():
+        no_images = patch.object(moto.settings, "ec2_load_default_amis", return_value=False)  # as in the Sandbox
+        with quick_clients(), no_images, time_machine.travel(START, tick=False) as traveller, mock_aws():
             world = FakeWorld(traveller)
             with additions.installed(world):
                 yield world
