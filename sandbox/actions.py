@@ -339,15 +339,44 @@ def _key(key: str, value: str | list[str]) -> tuple[str, _Template, bool]:
 # Keys that a call in the sandbox truly lacks unless its context holds them: it does not come through a VPC endpoint,
 # is not made by a user, is not forwarded by a service, and passes no tags. A condition on any other absent key is one
 # that AWS might supply and the sandbox cannot. Source: IAM User Guide, reference_policies_condition-keys.html
-_ABSENT = frozenset({
-    "aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:federatedprovider", "aws:multifactorauthage",
-    "aws:principalservicename", "aws:principalservicenameslist", "aws:referer", "aws:sourceaccount", "aws:sourcearn",
-    "aws:sourceidentity", "aws:sourceorgid", "aws:sourceorgpaths", "aws:sourceowner", "aws:sourcevpc",
-    "aws:sourcevpcarn", "aws:sourcevpce", "aws:tagkeys", "aws:username", "aws:vpcsourceip", "aws:resourceorgid",
-    "aws:principalorgid", "aws:vpceaccount", "aws:vpceorgid", "sts:externalid", "sts:sourceidentity",
-    "sts:transitivetagkeys", "sts:rolesessionname", "kms:viaservice", "kms:grantisforawsresource", "kms:requestalias",
-    "kms:granttokens", "iam:passedtoservice", "ec2:createaction",
-})
+_ABSENT = frozenset(
+    {
+        "aws:calledvia",
+        "aws:calledviafirst",
+        "aws:calledvialast",
+        "aws:federatedprovider",
+        "aws:multifactorauthage",
+        "aws:principalservicename",
+        "aws:principalservicenameslist",
+        "aws:referer",
+        "aws:sourceaccount",
+        "aws:sourcearn",
+        "aws:sourceidentity",
+        "aws:sourceorgid",
+        "aws:sourceorgpaths",
+        "aws:sourceowner",
+        "aws:sourcevpc",
+        "aws:sourcevpcarn",
+        "aws:sourcevpce",
+        "aws:tagkeys",
+        "aws:username",
+        "aws:vpcsourceip",
+        "aws:resourceorgid",
+        "aws:principalorgid",
+        "aws:vpceaccount",
+        "aws:vpceorgid",
+        "sts:externalid",
+        "sts:sourceidentity",
+        "sts:transitivetagkeys",
+        "sts:rolesessionname",
+        "kms:viaservice",
+        "kms:grantisforawsresource",
+        "kms:requestalias",
+        "kms:granttokens",
+        "iam:passedtoservice",
+        "ec2:createaction",
+    }
+)
 _ABSENT_PREFIXES = ("aws:requesttag/", "aws:principaltag/", "securityhub:asffsyntaxpath/")
 
 

@@ -154,6 +154,7 @@ class Demo:
             case.control,
             account=place.account,
             region=place.region,
+            partition=place.partition,
             resource_id=resource_id,
             resource_type=next(r.type for r in remediation.resources),
             shape="consolidated" if standard == "SC" else "standard",

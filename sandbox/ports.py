@@ -87,9 +87,7 @@ class Identity(Protocol):
         """
         ...
 
-    def authorize_service(
-        self, service: str, action: str, resource_arn: str, context: Mapping[str, str]
-    ) -> None:
+    def authorize_service(self, service: str, action: str, resource_arn: str, context: Mapping[str, str]) -> None:
         """Raise ClientError (AccessDenied) unless the resource's own policy lets the service do *action*."""
         ...
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from moto.core.responses import BaseResponse
 from moto.iam.models import AccessKeyLastUsed, iam_backends
 from moto.iam.responses import IamResponse
 
 from sandbox.additions.wire import Patches, Request
 from sandbox.ports import World
 
+_partition = "aws"
+
 
 def install(world: World, patches: Patches) -> None:
-    """Make moto's IAM show the password policy as AWS does."""
+    """Make moto's IAM show the password policy as AWS does, and find its place in every partition."""
+    patches.attribute(sys.modules[__name__], "_partition", world.organization.partition)
+    patches.attribute(IamResponse, "get_region_from_url", _region_of)
     patches.around(IamResponse, "GetAccountPasswordPolicy", _password_policy)
+
+
+def backend(account: str) -> Any:
+    """Return moto's IAM of an account: moto has one for each partition, an account is in one."""
+    return iam_backends[account][_partition]
 
 
 def set_key_created(account: str, user: str, key_id: str, at: datetime) -> None:
@@ -49,8 +60,18 @@ def set_password_last_used(account: str, user: str, at: datetime | None) -> None
 
 def set_role_last_used(account: str, role: str, at: datetime | None) -> None:
     """Say when a role was used last; None: never."""
-    roles = iam_backends[account]["global"].roles.values()
+    roles = backend(account).roles.values()
     next(one for one in roles if one.name == role).last_used = None if at is None else _naive(at)
+
+
+def _region_of(response: Any, request: Any, full_url: str) -> str:
+    """
+    Return the Region of a request: moto takes the `us-gov` of iam.us-gov.amazonaws.com for one, of partition aws.
+
+    Source: https://docs.aws.amazon.com/govcloud-us/latest/UserGuide/using-govcloud-endpoints.html
+    """
+    region = BaseResponse.get_region_from_url(response, request, full_url)
+    return "us-gov-west-1" if region == "us-gov" else region
 
 
 def _password_policy(request: Request, proceed: Callable[[], Any]) -> Any:
@@ -58,7 +79,7 @@ def _password_policy(request: Request, proceed: Callable[[], Any]) -> Any:
     Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_PasswordPolicy.html
     """
     answer = proceed()
-    policy = iam_backends[request.account]["global"].account_password_policy
+    policy = backend(request.account).account_password_policy
     if policy is None:
         return answer
     return {
@@ -78,7 +99,7 @@ def _password_policy(request: Request, proceed: Callable[[], Any]) -> Any:
 
 
 def _user(account: str, user: str) -> Any:
-    return iam_backends[account]["global"].get_user(user)
+    return backend(account).get_user(user)
 
 
 def _key(account: str, user: str, key_id: str) -> Any:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
 from moto.iam.utils import generate_access_key_id_from_account_id
 
+from sandbox.additions import iam
 from sandbox.additions.wire import Patches, Request
 from sandbox.ports import World
 
@@ -33,14 +33,14 @@ def install(world: World, patches: Patches) -> None:
 
 def set_password_created(account: str, user: str, at: datetime) -> None:
     """Make a user's console password as old as the test wants it."""
-    found: Any = iam_backends[account]["global"].get_user(user)
+    found: Any = iam.backend(account).get_user(user)
     found.password_created = at.astimezone(UTC).replace(tzinfo=None)
 
 
 def _create_user(request: Request, proceed: Callable[[], Any]) -> Any:
     """Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
     answer = proceed()
-    user = iam_backends[request.account]["global"].get_user(request.parameters["UserName"])
+    user = iam.backend(request.account).get_user(request.parameters["UserName"])
     user.id = generate_access_key_id_from_account_id(request.account, prefix="AIDA", total_length=21)
     return answer
 
@@ -48,7 +48,7 @@ def _create_user(request: Request, proceed: Callable[[], Any]) -> Any:
 def _get(request: Request, proceed: Callable[[], Any]) -> Any:
     """Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_LoginProfile.html"""
     answer = proceed()
-    user = iam_backends[request.account]["global"].get_user(request.parameters["UserName"])
+    user = iam.backend(request.account).get_user(request.parameters["UserName"])
     if not hasattr(user, "password_created"):
         return answer
     return {

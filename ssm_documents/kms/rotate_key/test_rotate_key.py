@@ -28,10 +28,14 @@ CASES = [
 STILL: dict[str, Any] = {
     "config": {"rotates": False},
     "facts": {
-        "spec": "SYMMETRIC_DEFAULT", "state": "Enabled", "origin": "AWS_KMS", "manager": "CUSTOMER", "primary": "eu-west-1",
+        "spec": "SYMMETRIC_DEFAULT",
+        "state": "Enabled",
+        "origin": "AWS_KMS",
+        "manager": "CUSTOMER",
+        "primary": "eu-west-1",
     },
     "busy": None,
-}  # fmt: skip
+}
 TARGET = {"resource": {"key_id": "k"}, "parameters": {"rotationPeriodDays": 365}, "region": "us-east-1"}
 
 
