@@ -160,7 +160,13 @@ def physical_name(stack: StackRecord, logical_id: str, longest: int) -> str:
 
 def partition_of(region: str) -> str:
     """Return the partition of a Region."""
-    prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
+    prefixes = {
+        "cn-": "aws-cn",
+        "us-gov-": "aws-us-gov",
+        "us-iso-": "aws-iso",
+        "us-isob-": "aws-iso-b",
+        "eusc-": "aws-eusc",
+    }
     return next((partition for prefix, partition in prefixes.items() if region.startswith(prefix)), "aws")
 
 
@@ -170,6 +176,7 @@ _URL_SUFFIX = {
     "aws-us-gov": "amazonaws.com",
     "aws-iso": "c2s.ic.gov",
     "aws-iso-b": "sc2s.sgov.gov",
+    "aws-eusc": "amazonaws.eu",
 }
 
 

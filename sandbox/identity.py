@@ -60,7 +60,13 @@ SERVICE_SESSION_SECONDS = 43_200
 # A documentation address (RFC 5737): the calls of the sandbox come from the internet, not through a VPC endpoint.
 SOURCE_IP = "198.51.100.10"
 # Where the services without Regions are. Source: AWS General Reference, "IAM endpoints and quotas"
-_GLOBAL_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+_GLOBAL_REGIONS = {
+    "aws": "us-east-1",
+    "aws-cn": "cn-north-1",
+    "aws-us-gov": "us-gov-west-1",
+    "aws-iso": "us-iso-east-1",
+    "aws-iso-b": "us-isob-east-1",
+}
 _HEADER = "x-moto-account-id"
 
 
