@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import socket
 import sys
@@ -43,8 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve, or do what a command says to a sandbox that runs; return the exit code."""
     options = _parser().parse_args(arguments)
     if options.command is None:
-        from sandbox.endpoint import serve  # here: moto takes seconds to load, and the commands do without
-
         return serve(options.port)
     url = options.url or os.environ.get("AWS_ENDPOINT_URL") or f"http://127.0.0.1:{USUAL_PORT}"
     try:
@@ -53,6 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (NotAnswered, BotoCoreError, ClientError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1
+
+
+def serve(port: int | None) -> int:
+    """Serve until Ctrl-C, and return 0; 1 where *port* is taken. None: the usual port, or a free one."""
+    if port is None:
+        port = USUAL_PORT if _is_free(USUAL_PORT) else 0
+    elif not _is_free(port):
+        print(f"sandbox: port {port} is taken", file=sys.stderr)
+        return 1
+    from sandbox import endpoint  # here: moto takes seconds to load, and the commands do without
+
+    endpoint.serve(port)
+    return 0
 
 
 def press(url: str, options: argparse.Namespace) -> int:
@@ -138,11 +150,27 @@ def _check_local(url: str) -> None:
             raise NotAnswered(f"nothing answers at {url}; start it with `make sandbox`")
 
 
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 to 65535")
+    return int(text)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--port", type=int, help=f"default {USUAL_PORT}, or a free one where that is taken; 0: free")
+    parser.add_argument("--port", type=_port, help=f"default {USUAL_PORT}, or a free one where that is taken; 0: free")
     commands = parser.add_subparsers(dest="command", metavar="{press,enter,wait}")
 
     def command(name: str, do: Callable[[str, argparse.Namespace], int]) -> argparse.ArgumentParser:

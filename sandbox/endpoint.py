@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -24,7 +23,7 @@ from rich.table import Table
 
 from sandbox.additions import securityhub
 from sandbox.demo import Demo
-from sandbox.local import ADMINISTRATOR_ROLE, BUTTONS, KEY, USUAL_PORT
+from sandbox.local import ADMINISTRATOR_ROLE, BUTTONS, KEY
 from sandbox.world import Control, Sandbox
 from sharr.finding import custom_action_arn
 
@@ -35,17 +34,8 @@ PULSE_SECONDS = 0.5
 MOST_WAIT_SECONDS = 7 * 86_400
 
 
-def serve(port: int | None = None) -> int:
-    """
-    Serve until Ctrl-C or SIGTERM; return 0 then, 1 where the port is taken.
-
-    *port* None takes the usual one, or a free one where that is taken; 0 takes a free one.
-    """
-    if port is None:
-        port = USUAL_PORT if _is_free(USUAL_PORT) else 0
-    elif not _is_free(port):
-        print(f"sandbox: port {port} is taken", file=sys.stderr)
-        return 1
+def serve(port: int) -> None:
+    """Serve on *port* (0: a free one) until Ctrl-C or SIGTERM."""
     print("Deploying to an emulated organization and breaking resources ...", file=sys.stderr)
     with Sandbox() as world:
         demo = set_scene(world)
@@ -55,7 +45,6 @@ def serve(port: int | None = None) -> int:
             while not stop.wait(PULSE_SECONDS):
                 with world.exclusive():
                     world.advance(0)
-    return 0
 
 
 def set_scene(world: Sandbox) -> Demo:
@@ -147,16 +136,6 @@ def _make_role(world: Sandbox, account: str) -> None:
 
 def _policy(statement: Mapping[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @contextmanager
