@@ -68,9 +68,9 @@ def policy_of(b: Bench) -> Json | None:
     return found
 
 
-def requires_tls(b: Bench, _resource_id: str) -> bool:
+def requires_tls(b: Bench, resource_id: str) -> bool:
     """What AWS's own article asks for: a Deny of everything to everybody where aws:SecureTransport is false."""
-    wanted = without(deny(), "Sid")
+    wanted = without(deny(Resource=[resource_id, f"{resource_id}/*"]), "Sid")
     found = (policy_of(b) or {}).get("Statement", [])
     return any(without(s, "Sid") == wanted for s in (found if isinstance(found, list) else [found]))
 
