@@ -328,7 +328,7 @@ def test_an_undo_that_block_public_policy_refuses_is_explained() -> None:
 
         assert result["outcome"] == "FAILED"
         assert "BlockPublicPolicy" in result["to_do"]
-        assert requires_tls(b, "")
+        assert requires_tls(b, ARN)
 
 
 def test_a_denied_read_is_not_an_absent_policy() -> None:
