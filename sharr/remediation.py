@@ -11,8 +11,6 @@ Place = Literal["lambda", "runbook"]
 Kind = Literal["read", "write", "undo"]
 Disruption = Literal["none", "brief", "restart", "replacement"]
 
-# Placeholders of resource patterns and permissions that stand for the finding's own, checked values.
-IDENTITY = ("partition", "region", "account")
 ANY_REGION = r"[a-z]{2,6}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}"
 
 
