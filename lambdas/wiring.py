@@ -69,7 +69,7 @@ def looks() -> Looks:
             ssm=lambda: client("ssm"),
             admin_account=settings().admin_account,
             organization_id=settings().organization_id,
-            parameters=settings().accounts_parameters,
+            parameters=settings().stack_parameters,
         ),
         findings=findings(),
         sessions=sessions(),

@@ -42,7 +42,7 @@ def document(remediation: Remediation, root: Path = ROOT) -> dict[str, Any]:
         "region": "{{ global:REGION }}",
         "partition": {"Ref": "AWS::Partition"},
     }
-    inputs = {name: f"{{{{ {name} }}}}" for name in ("ResourceId", "Control", "AttemptId", "Parameters", "Options")}
+    inputs = {name: f"{{{{ {name} }}}}" for name in ("ResourceId", "Control", "AttemptId", "Parameters")}
     content = {
         "schemaVersion": "0.3",
         "description": f"{about}. Risk: {remediation.risk.disruption}. {remediation.risk.may_break}",
@@ -70,14 +70,8 @@ def document(remediation: Remediation, root: Path = ROOT) -> dict[str, Any]:
             },
             "Parameters": {
                 "type": "String",
-                "description": "JSON object with values for: "
+                "description": "JSON object with other values than the default for: "
                 + (", ".join(p.name for p in remediation.parameters) or "nothing"),
-                "default": "",
-                "allowedPattern": r"^(\{[ -~]{0,500}\})?$",
-            },
-            "Options": {
-                "type": "String",
-                "description": "JSON object of switches that a person must set (none is on by default)",
                 "default": "",
                 "allowedPattern": r"^(\{[ -~]{0,500}\})?$",
             },

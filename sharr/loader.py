@@ -18,6 +18,7 @@ from typing import Any, get_args
 import yaml
 
 from sharr.remediation import (
+    BadParameter,
     Disruption,
     Parameter,
     Permission,
@@ -33,7 +34,7 @@ CONTROL = r"[A-Z][A-Za-z0-9]{1,31}\.[0-9]{1,4}"
 DURATION = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 FIELDS = {
     "title", "controls", "resources", "scope", "lease", "parameters", "permissions", "regions", "settles", "pending",
-    "places", "auxiliary", "risk", "note", "about",
+    "places", "auxiliary", "risk", "note", "avoids", "about",
 }  # fmt: skip
 
 
@@ -134,6 +135,7 @@ def load(folder: Path) -> Remediation:
         auxiliary=auxiliary,
         risk=card,
         note=note,
+        avoids=read.text(data, "avoids"),
         code=_code_of(folder, auxiliary),
     )
 
@@ -174,10 +176,10 @@ def _merged(permissions: tuple[Permission, ...]) -> tuple[Permission, ...]:
     """One entry per action, resources and condition: an auxiliary may need what the remediation needs, too."""
     merged: dict[tuple[str, tuple[str, ...], str], Permission] = {}
     for p in permissions:
-        key = (p.action, p.on, repr(p.when))
+        key = (p.action, p.on, repr((p.when, p.types)))
         if key in merged:
             operations = tuple(dict.fromkeys(merged[key].operations + p.operations))
-            p = Permission(p.action, p.on, operations, merged[key].because or p.because, p.when)
+            p = Permission(p.action, p.on, operations, merged[key].because or p.because, p.when, p.types)
         merged[key] = p
     return tuple(merged.values())
 
@@ -263,7 +265,7 @@ class _Reader:
             )
             for one in spec if isinstance(spec, list) and spec and isinstance(spec[0], dict) else [spec]:
                 body = one if isinstance(one, dict) else {"resource": one}
-                self.only(body, {"resource", "for", "because", "when"}, field)
+                self.only(body, {"resource", "for", "because", "when", "types"}, field)
                 on = body.get("resource")
                 resources = tuple([on] if isinstance(on, str) else on or ())
                 self.check(resources and all(isinstance(r, str) for r in resources), field, on, "resource ARNs or *")
@@ -278,6 +280,7 @@ class _Reader:
                         operations=tuple(operations),
                         because=body.get("because"),
                         when=self.mapping(body, "when", field),
+                        types=tuple(self.items(body, "types")) if "types" in body else (),
                     )
                 )
         self.check(found or kind != "read", f"permissions.{kind}", every.get(kind), "at least one action")
@@ -299,7 +302,7 @@ class _Reader:
         except (re.error, TypeError) as error:
             wanted = f"{field}.pattern: {spec['pattern']!r}: wanted a pattern"
             raise WrongFolder(f"{self.path}: {wanted}: {error}") from error
-        return Parameter(
+        parameter = Parameter(
             name=name,
             type=spec["type"],
             about=self.text(spec, "about", field),
@@ -310,6 +313,20 @@ class _Reader:
             maximum=spec.get("maximum"),
             pattern=spec.get("pattern"),
         )
+        for value in (parameter.default, *by_control.values()):
+            self.check(
+                value is None or _is_as_typed(parameter, value), f"{field}.default", value, "a value of its type"
+            )
+        return parameter
+
+
+def _is_as_typed(parameter: Parameter, value: Any) -> bool:
+    """Tell whether *value* is what its own text would give: of the type, within limits and pattern."""
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    try:
+        return repr(parameter.typed(text)) == repr(value)
+    except BadParameter:
+        return False
 
 
 def _snake(action: str) -> str:

@@ -29,6 +29,7 @@ from sharr.attempts import (
     wants_attempt,
 )
 from sharr.catalogue import Catalogue
+from sharr.choices import chosen_for
 from sharr.finding import Finding, MalformedFinding, Trigger
 from sharr.findings_port import FindingsPort, NoSuchFinding
 from sharr.guards import Facts, Refusal
@@ -117,10 +118,16 @@ class Looks:
         key = f"{finding.account}/{finding.region}/{finding.resources[0].id}"
         if remediation:
             try:
-                target = target_for(finding, remediation, now, {})
+                choices = self.accounts.choices(now)
+                if choices is None:
+                    raise BadParameter("RemediationParameters could not be read: look at the SSM parameter")
+                target = target_for(finding, remediation, now, chosen_for(remediation, finding.control, choices))
                 key = lease_key(remediation, target)
-            except (NotATarget, BadParameter) as error:
+            except NotATarget as error:
                 refusal = refusal or Refusal("not-a-target", str(error), "repair it by hand")
+            except BadParameter as error:
+                to_do = "mend the control's parameters in Security Hub, or RemediationParameters of the stack"
+                refusal = refusal or Refusal("bad-parameter", str(error), to_do)
         known = Known({}, {}) if is_new else self.attempts.known(finding.uid, key)
         busy = False
         if not wants_attempt(known, this, trigger, finding, request):
@@ -363,7 +370,6 @@ def _inputs(attempt: Attempt) -> dict[str, list[str]]:
         "Control": attempt.control,
         "AttemptId": attempt.id,
         "Parameters": json.dumps(target["parameters"]) if target["parameters"] else "",
-        "Options": json.dumps(target["options"]) if target["options"] else "",
     }
     return {name: [value] for name, value in inputs.items() if value}
 

@@ -1,4 +1,4 @@
-"""What Security Hub and the stack say about accounts, asked seldom: members one by one, lists every five minutes."""
+"""What Security Hub and the stack say, asked seldom: members one by one, the stack's parameters every five minutes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 MEMBER_FOR = timedelta(minutes=15)
-LISTS_FOR = timedelta(minutes=5)
+PARAMETERS_FOR = timedelta(minutes=5)
 # Source: https://docs.aws.amazon.com/securityhub/1.0/APIReference/API_Member.html
 ASSOCIATED = ("Created", "Enabled", "ENABLED", "Associated")
 
 
 @dataclass(slots=True)
 class Accounts:
-    """Membership and the stack's lists of accounts. What cannot be read is None: guards refuse then."""
+    """Membership, and the stack's parameters in SSM. What cannot be read is None: guards refuse then."""
 
     security_hub: Callable[[], Any]
     ssm: Callable[[], Any]
@@ -25,8 +25,8 @@ class Accounts:
     organization_id: str
     parameters: Mapping[str, str]
     _members: dict[str, datetime] = field(default_factory=dict)
-    _lists: dict[str, frozenset[str]] | None = None
-    _lists_read: datetime | None = None
+    _values: dict[str, str] | None = None
+    _values_read: datetime | None = None
 
     def is_member(self, account: str, now: datetime) -> bool | None:
         """
@@ -53,19 +53,23 @@ class Accounts:
 
     def listed(self, which: str, now: datetime) -> frozenset[str] | None:
         """Return the accounts of a list (`automatic`, `excluded`); None where the lists cannot be read."""
-        if self._lists is None or self._lists_read is None or now - self._lists_read > LISTS_FOR:
+        value = self._value(which, now)
+        return None if value is None else frozenset(part.strip() for part in value.split(",") if part.strip())
+
+    def choices(self, now: datetime) -> str | None:
+        """Return what the user chose for remediations' parameters: see choices.py; None where it cannot be read."""
+        return self._value("choices", now)
+
+    def _value(self, which: str, now: datetime) -> str | None:
+        """A parameter may not be empty, so each begins with a word that says nothing, and a comma."""
+        if self._values is None or self._values_read is None or now - self._values_read > PARAMETERS_FOR:
             names = {name: which for which, name in self.parameters.items()}
             try:
                 answer = self.ssm().get_parameters(Names=sorted(names))
             except (ClientError, BotoCoreError):
                 return None
-            lists = {names[p["Name"]]: _accounts(p["Value"]) for p in answer["Parameters"]}
-            if lists.keys() != self.parameters.keys():
+            values = {names[p["Name"]]: p["Value"].partition(",")[2] for p in answer["Parameters"]}
+            if values.keys() != self.parameters.keys():
                 return None
-            self._lists, self._lists_read = lists, now
-        return self._lists[which]
-
-
-def _accounts(value: str) -> frozenset[str]:
-    """The parameter holds `accounts,111122223333,...`: a parameter may not be empty."""
-    return frozenset(part.strip() for part in value.split(",")[1:] if part.strip())
+            self._values, self._values_read = values, now
+        return self._values[which]

@@ -63,7 +63,8 @@ def session_policy(
         permission
         for kind in kinds
         for permission in remediation.permissions(kind)
-        if kind == "read" or planned is None or planned & set(permission.operations)
+        if (kind == "read" or planned is None or planned & set(permission.operations))
+        and (not permission.types or values.get("type") is None or values["type"] in permission.types)
     ]
 
     def filled(template: str) -> str:

@@ -42,7 +42,7 @@ class ResourceForm:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One value that the remediation decides by: from the finding's SecurityControlParameters, else the default."""
+    """One value that the remediation decides by: the finding's, else the user's, else the default."""
 
     name: str
     type: Literal["integer", "boolean", "string", "integer-list", "string-list"]
@@ -54,15 +54,21 @@ class Parameter:
     maximum: int | None = None
     pattern: str | None = None
 
-    def value(self, control: str, given: Mapping[str, Iterable[str]]) -> Any:
-        """Return the typed value for *control*. Raises BadParameter, naming the value and what was wanted."""
+    def value(self, control: str, given: Mapping[str, Iterable[str]], chosen: Mapping[str, str]) -> Any:
+        """
+        Return the typed value for *control*: the finding's, else what the user chose, else our own.
+
+        Raises BadParameter, naming the value and what was wanted.
+        """
         for name in self.finding:
             if name in given:
                 return self._typed(list(given[name]))
+        if self.name in chosen:
+            return self.typed(chosen[self.name])
         return self.by_control.get(control, self.default)
 
     def typed(self, text: str) -> Any:
-        """Return the typed value of a text as a runbook's input has it: items of a list parted by commas."""
+        """Return the typed value of a text, items of a list parted by commas. Raises BadParameter."""
         return self._typed([t.strip() for t in text.split(",") if t.strip()] if self.type.endswith("list") else [text])
 
     def _typed(self, items: list[str]) -> Any:
@@ -94,13 +100,18 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One IAM action, on which resources, for which operations of the plan, and why where no call shows it."""
+    """
+    One IAM action, on which resources, for which operations of the plan, and why where no call shows it.
+
+    With *types*, sessions get it only for a resource of one of these types.
+    """
 
     action: str
     on: tuple[str, ...]
     operations: tuple[str, ...]
     because: str | None = None
     when: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +147,7 @@ class Remediation:
     auxiliary: tuple[str, ...]
     risk: RiskCard
     note: str
+    avoids: str
     code: str
 
     @property
@@ -172,7 +184,8 @@ def remediation_from_json(data: Mapping[str, Any]) -> Remediation:
 
     def permissions(kind: str) -> tuple[Permission, ...]:
         return tuple(
-            Permission(p["action"], tuple(p["on"]), tuple(p["operations"]), p["because"], p["when"]) for p in data[kind]
+            Permission(p["action"], tuple(p["on"]), tuple(p["operations"]), p["because"], p["when"], tuple(p["types"]))
+            for p in data[kind]
         )
 
     return Remediation(
@@ -193,5 +206,6 @@ def remediation_from_json(data: Mapping[str, Any]) -> Remediation:
         auxiliary=tuple(data["auxiliary"]),
         risk=RiskCard(**data["risk"]),
         note=data["note"],
+        avoids=data["avoids"],
         code=data["code"],
     )

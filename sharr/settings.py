@@ -30,7 +30,7 @@ class Settings:
     queue: str
     dead_letter_queue: str
     automatic_controls: frozenset[str]
-    accounts_parameters: Mapping[str, str]
+    stack_parameters: Mapping[str, str]
     button_repairs: ButtonRepairs
     execution_mode: ExecutionMode
     topic_arn: str
@@ -64,7 +64,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         queue=environment.get("QUEUE_URL", ""),
         dead_letter_queue=environment.get("DEAD_LETTER_QUEUE_URL", ""),
         automatic_controls=frozenset(c for c in environment.get("AUTOMATIC_CONTROLS", "").split(",") if c),
-        accounts_parameters=json.loads(environment.get("ACCOUNTS_PARAMETERS", "{}")),
+        stack_parameters=json.loads(environment.get("STACK_PARAMETERS", "{}")),
         button_repairs=cast("ButtonRepairs", environment.get("BUTTON_REPAIRS", "preview only")),
         execution_mode=cast("ExecutionMode", environment.get("EXECUTION_MODE", "by remediation")),
         topic_arn=environment.get("TOPIC_ARN", ""),

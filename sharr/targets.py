@@ -14,8 +14,8 @@ class NotATarget(Exception):
     """The finding's resource is not one that the remediation can repair, or it is not clear which one is meant."""
 
 
-def target_for(finding: Finding, remediation: Remediation, now: datetime, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the target of a finding. Raises NotATarget and BadParameter."""
+def target_for(finding: Finding, remediation: Remediation, now: datetime, chosen: Mapping[str, str]) -> dict[str, Any]:
+    """Return the target of a finding, with what the user chose. Raises NotATarget and BadParameter."""
     matching = {r.id for r in finding.resources if _match(remediation, r.id, _identity(finding))}
     if not matching:
         types = " or ".join(form.type for form in remediation.resources)
@@ -30,7 +30,7 @@ def target_for(finding: Finding, remediation: Remediation, now: datetime, option
         identity=_identity(finding),
         given=finding.parameters,
         now=now,
-        options=options,
+        chosen=chosen,
     )
 
 
@@ -42,13 +42,13 @@ def target_of(
     identity: Mapping[str, str],
     given: Mapping[str, tuple[str, ...]],
     now: datetime,
-    options: Mapping[str, Any],
+    chosen: Mapping[str, str],
 ) -> dict[str, Any]:
     """
     Return the target as a script gets it: JSON, the same shape for every remediation.
 
     Keys: partition, account, region, control, resource (id, type, and the named groups of the pattern), parameters
-    (from the finding, else the remediation's own), now (ISO 8601), options (the user's switches).
+    (from the finding, else as the user chose, else the remediation's own), now (ISO 8601).
     """
     found = _match(remediation, resource_id, identity)
     if found is None:
@@ -58,9 +58,8 @@ def target_of(
         **{name: identity[name] for name in ("partition", "account", "region")},
         "control": control,
         "resource": {"id": resource_id, "type": type_, **groups},
-        "parameters": {p.name: p.value(control, given) for p in remediation.parameters},
+        "parameters": {p.name: p.value(control, given, chosen) for p in remediation.parameters},
         "now": now.isoformat(),
-        "options": dict(options),
     }
 
 

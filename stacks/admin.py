@@ -71,7 +71,7 @@ class AdminStack(Stack):
 
         topic_arn = self._topic()
         self._table()
-        self._account_lists()
+        self._parameters_in_ssm()
         self._outcome_queue = Queue(self, "OutcomeQueue", topic_arn=topic_arn)
         self._event_bus()
         self._roles()
@@ -244,10 +244,23 @@ class AdminStack(Stack):
             "MakesTable", sub("${Table.Arn}/index/due"), arn("dynamodb", "table/${ExistingTable}/index/due")
         )
 
-    def _account_lists(self) -> None:
-        for which, about in (
-            ("AutomaticAccounts", "accounts in which findings are repaired by themselves; none: in all"),
-            ("ExcludedAccounts", "accounts in which nothing is repaired"),
+    def _parameters_in_ssm(self) -> None:
+        for which, word, about in (
+            (
+                "AutomaticAccounts",
+                "accounts",
+                "accounts with automation; the word accounts, then their ids, none: in all",
+            ),
+            (
+                "ExcludedAccounts",
+                "accounts",
+                "accounts in which nothing is repaired; the word accounts, then their ids",
+            ),
+            (
+                "RemediationParameters",
+                "parameters",
+                "values for the parameters of remediations; the word parameters, a comma, then the stack's parameter",
+            ),
         ):
             ssm.CfnParameter(
                 self,
@@ -255,8 +268,8 @@ class AdminStack(Stack):
                 type="String",
                 tier="Intelligent-Tiering",
                 # A parameter may not be empty, so the first word says nothing.
-                value=text(join(",", ["accounts", join(",", ref(which))])),
-                description=f"SHARR: {about}; the word accounts, then their ids",
+                value=text(join(",", [word, join(",", ref(which)) if word == "accounts" else ref(which)])),
+                description=f"SHARR: {about}",
             )
 
     def _event_bus(self) -> None:
@@ -296,7 +309,7 @@ class AdminStack(Stack):
     def _roles(self) -> None:
         """Fixed names: member accounts trust them. Rights on what is in nested stacks are given there."""
         queue = self._outcome_queue
-        lists = [self._list_arn("AutomaticAccounts"), self._list_arn("ExcludedAccounts")]
+        lists = [self._list_arn(which) for which in ("AutomaticAccounts", "ExcludedAccounts", "RemediationParameters")]
         self._role(
             "RepairRole",
             names.REPAIR_ROLE,
@@ -433,6 +446,7 @@ class AdminStack(Stack):
                 "ActionArns": join(",", self.action_arns()),
                 "AutomaticAccountsParameter": ref("AutomaticAccountsList"),
                 "ExcludedAccountsParameter": ref("ExcludedAccountsList"),
+                "RemediationParametersParameter": ref("RemediationParametersList"),
                 "ButtonRepairs": ref("ButtonRepairs"),
                 "ExecutionMode": ref("ExecutionMode"),
                 "OrganizationId": ref("OrganizationId"),

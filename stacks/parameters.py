@@ -92,6 +92,18 @@ def declare(stack: Stack, standards: Iterable[Standard]) -> None:
             {**accounts, "description": "Accounts in which nothing is repaired, not by a button either"},
         ),
         (
+            "RemediationParameters",
+            "Parameters of remediations",
+            {
+                "default": "",
+                "max_length": 4000,
+                "allowed_pattern": r"^[ -~]*$",
+                "constraint_description": "CONTROL:parameter=value, parted by semicolons",
+                "description": "Values that remediations decide by, as RDS.4:deleteOriginal=true; docs/controls.md "
+                "has them all; a finding's own parameters go first",
+            },
+        ),
+        (
             "ButtonRepairs",
             "What the Remediate button may repair",
             {

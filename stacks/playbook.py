@@ -23,6 +23,7 @@ PARAMETERS: Final = {
     "ActionArns": "CommaDelimitedList",
     "AutomaticAccountsParameter": "String",
     "ExcludedAccountsParameter": "String",
+    "RemediationParametersParameter": "String",
     "ButtonRepairs": "String",
     "ExecutionMode": "String",
     "OrganizationId": "String",
@@ -107,8 +108,9 @@ class Playbook(NestedStack):
                 "QUEUE_URL": queue.url,
                 "DEAD_LETTER_QUEUE_URL": queue.dead_url,
                 "AUTOMATIC_CONTROLS": join(",", ref("AutomaticControls")),
-                "ACCOUNTS_PARAMETERS": {
-                    "Fn::Sub": '{"automatic":"${AutomaticAccountsParameter}","excluded":"${ExcludedAccountsParameter}"}'
+                "STACK_PARAMETERS": {
+                    "Fn::Sub": '{"automatic":"${AutomaticAccountsParameter}","excluded":"${ExcludedAccountsParameter}",'
+                    '"choices":"${RemediationParametersParameter}"}'
                 },
                 "BUTTON_REPAIRS": ref("ButtonRepairs"),
                 "EXECUTION_MODE": ref("ExecutionMode"),

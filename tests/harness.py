@@ -46,7 +46,7 @@ class Case:
         break_it: makes the resource and returns its id as the finding would name it.
         passes: the control's own documented predicate, read without the remediation's code.
         parameters: values as the finding's SecurityControlParameters would give them: name -> list of texts.
-        options: user's switches.
+        settings: the user's choices of parameters, as texts.
         turns: seconds to turn the clock before each further look, where the repair is PENDING first.
         not_restored: config paths (joined by /) that an undo does not give back, each with the reason.
         secrets: texts planted by break_it that may be seen nowhere.
@@ -59,7 +59,7 @@ class Case:
     break_it: Callable[[Bench], str]
     passes: Callable[[Bench, str], bool]
     parameters: dict[str, list[str]] = field(default_factory=dict)
-    options: Json = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
     turns: tuple[int, ...] = ()
     not_restored: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Bench(Place):
         control: str,
         resource_id: str,
         parameters: dict[str, list[str]] | None = None,
-        options: Json | None = None,
+        settings: dict[str, str] | None = None,
     ) -> Json:
         """Return the target as the playbook would make it."""
         return target_of(
@@ -91,7 +91,7 @@ class Bench(Place):
             identity={"partition": self.partition, "account": self.account, "region": self.region},
             given={k: tuple(v) for k, v in (parameters or {}).items()},
             now=self.world.clock.now(),
-            options=options or {},
+            chosen=settings or {},
         )
 
     def attempt(
@@ -99,10 +99,10 @@ class Bench(Place):
         control: str,
         resource_id: str,
         parameters: dict[str, list[str]] | None = None,
-        options: Json | None = None,
+        settings: dict[str, str] | None = None,
     ) -> Attempt:
         """Return an attempt on the resource, before its first look."""
-        return Attempt(self, control, resource_id, parameters or {}, options or {})
+        return Attempt(self, control, resource_id, parameters or {}, settings or {})
 
     def remediate(self, control: str, resource_id: str, **more: Any) -> Json:
         """Take one look, and return its result."""
@@ -154,10 +154,15 @@ class Attempt:
     """An attempt's looks, with its journal kept as the table would keep it: as JSON."""
 
     def __init__(
-        self, bench: Bench, control: str, resource_id: str, parameters: dict[str, list[str]], options: Json
+        self,
+        bench: Bench,
+        control: str,
+        resource_id: str,
+        parameters: dict[str, list[str]],
+        settings: dict[str, str],
     ) -> None:
         self.bench = bench
-        self._of = (control, resource_id, parameters, options)
+        self._of = (control, resource_id, parameters, settings)
         self.id = str(uuid.uuid4())
         self.journal = new_journal(self.id)
         self.saved: list[str] = []
@@ -166,8 +171,8 @@ class Attempt:
     @property
     def target(self) -> Json:
         """The target as of now."""
-        control, resource_id, parameters, options = self._of
-        return self.bench.target(control, resource_id, parameters, options)
+        control, resource_id, parameters, settings = self._of
+        return self.bench.target(control, resource_id, parameters, settings)
 
     def _access(self, target: Json) -> RoleAccess:
         remediation = self.bench.remediation

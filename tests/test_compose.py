@@ -167,7 +167,6 @@ def document_of(remediation_id: str) -> Json:
             ["x", "a2f1c5f0", "A2F1C5F0-0000-5000-8000-000000000001"],
         ),
         ("Parameters", ["", "{}", '{"days": 90}'], ["[]", "{", '{"a": "\u00fc"}', "{" + "x" * 501 + "}"]),
-        ("Options", ["", '{"force": true}'], ["true", "{}\n"]),
     ],
 )
 def test_the_other_inputs_take_what_they_should(name: str, good: list[str], bad: list[str]) -> None:

@@ -41,6 +41,7 @@ GOOD: Json = {
         "terraform": "enable_key_rotation = true",
     },
     "note": "Rotation is on",
+    "avoids": "Keys that cannot be rotated are no error there.",
 }
 SCRIPT = "def inspect(aws, target): ...\n\n\ndef plan(state, target): ...\n"
 
@@ -107,13 +108,13 @@ def test_times_have_a_unit(tmp_path: Path, text: str, wanted: int) -> None:
 def test_a_permission_says_for_which_calls_it_is_and_under_which_condition(tmp_path: Path) -> None:
     spec = [
         {"resource": "*", "for": "list_keys", "because": "no call shows it", "when": {"StringEquals": {"a": "b"}}},
-        {"resource": ["arn:a", "arn:b"], "for": ["get_key", "list_keys"]},
+        {"resource": ["arn:a", "arn:b"], "for": ["get_key", "list_keys"], "types": ["AwsKmsKey"]},
     ]
     found = load(folder(tmp_path, with_("permissions", "read", to={"kms:ListKeys": spec}))).read
 
-    assert [(p.on, p.operations, p.because, dict(p.when)) for p in found] == [
-        (("*",), ("list_keys",), "no call shows it", {"StringEquals": {"a": "b"}}),
-        (("arn:a", "arn:b"), ("get_key", "list_keys"), None, {}),
+    assert [(p.on, p.operations, p.because, dict(p.when), p.types) for p in found] == [
+        (("*",), ("list_keys",), "no call shows it", {"StringEquals": {"a": "b"}}, ()),
+        (("arn:a", "arn:b"), ("get_key", "list_keys"), None, {}, ("AwsKmsKey",)),
     ]
 
 
@@ -261,7 +262,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "a permission with an unknown field": (
         with_("permissions", "read", to={"kms:DescribeKey": {"resource": "*", "if": "a"}}),
-        r"permissions\.read\.kms:DescribeKey\.if: 'a': wanted one of because, for, resource, when",
+        r"permissions\.read\.kms:DescribeKey\.if: 'a': wanted one of because, for, resource, types, when",
     ),
     "a condition that is a text": (
         with_("permissions", "read", to={"kms:DescribeKey": {"resource": "*", "when": "always"}}),
@@ -293,6 +294,15 @@ WRONG: dict[str, tuple[Any, str]] = {
         with_("parameters", "days", "max", to=7),
         r"parameters\.days\.max: 7: wanted one of about",
     ),
+    "a default of another type": (
+        with_("parameters", "days", "default", to="365"),
+        r"parameters\.days\.default: '365': wanted a value of its type",
+    ),
+    "a default beyond the limits": (
+        with_("parameters", "days", to=GOOD["parameters"]["days"] | {"maximum": 90}),
+        r"parameters\.days\.default: 365: wanted a value of its type",
+    ),
+    "nothing avoided": (without("avoids"), "avoids: None: wanted a text"),
     "a default for another control": (
         with_("parameters", "days", "by_control", to={"S3.5": 1}),
         r"parameters\.days\.by_control\.S3\.5: 1: wanted one of KMS\.4",

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from sharr.organization import LISTS_FOR, MEMBER_FOR, Accounts
+from sharr.organization import MEMBER_FOR, PARAMETERS_FOR, Accounts
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ADMIN, MEMBER, OTHER = "111111111111", "222222222222", "333333333333"
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetMembers")
 SLOW = ConnectTimeoutError(endpoint_url="https://securityhub")
-NAMES = {"automatic": "/sharr/automatic", "excluded": "/sharr/excluded"}
+NAMES = {"automatic": "/sharr/automatic", "excluded": "/sharr/excluded", "choices": "/sharr/choices"}
 
 
 class World:
@@ -23,7 +23,7 @@ class World:
     def __init__(self, status: str = "Enabled", error: Exception | None = None, lists: Any = None) -> None:
         self.status = status
         self.error = error
-        self.lists = {"automatic": "accounts", "excluded": "accounts"} | (lists or {})
+        self.lists = {"automatic": "accounts", "excluded": "accounts", "choices": "parameters,"} | (lists or {})
         self.asked: list[Any] = []
 
     def get_members(self, AccountIds: list[str]) -> dict[str, Any]:  # noqa: N803  # boto3's name
@@ -154,17 +154,24 @@ def test_a_list_is_what_comes_after_its_first_word(value: str, wanted: set[str])
     assert accounts.listed("automatic", NOW) == frozenset()
 
 
+def test_choices_are_all_that_comes_after_the_first_comma() -> None:
+    accounts = World(lists={"choices": "parameters,S3.9:a=1,2; S3.9:b=3"}).accounts()
+
+    assert accounts.choices(NOW) == "S3.9:a=1,2; S3.9:b=3"
+    assert World().accounts().choices(NOW) == ""
+
+
 def test_both_lists_are_read_in_one_call_and_remembered_for_five_minutes() -> None:
     world = World(lists={"excluded": f"accounts,{MEMBER}"})
     accounts = world.accounts()
     accounts.listed("excluded", NOW)
     world.lists["excluded"] = f"accounts,{OTHER}"
 
-    assert accounts.listed("automatic", NOW + LISTS_FOR) == frozenset()
-    assert accounts.listed("excluded", NOW + LISTS_FOR) == frozenset({MEMBER})
+    assert accounts.listed("automatic", NOW + PARAMETERS_FOR) == frozenset()
+    assert accounts.listed("excluded", NOW + PARAMETERS_FOR) == frozenset({MEMBER})
     assert world.asked == [sorted(NAMES.values())]
 
-    assert accounts.listed("excluded", NOW + LISTS_FOR + timedelta(seconds=1)) == frozenset({OTHER})
+    assert accounts.listed("excluded", NOW + PARAMETERS_FOR + timedelta(seconds=1)) == frozenset({OTHER})
 
 
 @pytest.mark.parametrize("error", [DENIED, SLOW], ids=["denied", "slow"])
@@ -173,7 +180,7 @@ def test_lists_that_cannot_be_read_are_not_known_even_where_they_were(error: Exc
     accounts = world.accounts()
     accounts.listed("excluded", NOW)
     world.error = error
-    later = NOW + LISTS_FOR + timedelta(seconds=1)
+    later = NOW + PARAMETERS_FOR + timedelta(seconds=1)
 
     assert accounts.listed("excluded", later) is None
 
@@ -182,7 +189,7 @@ def test_lists_that_cannot_be_read_are_not_known_even_where_they_were(error: Exc
 
 
 @pytest.mark.parametrize("missing", NAMES)
-def test_where_one_parameter_is_missing_neither_list_is_known(missing: str) -> None:
+def test_where_one_parameter_is_missing_none_of_them_is_known(missing: str) -> None:
     accounts = World(lists={missing: ""}).accounts()
 
-    assert [accounts.listed(which, NOW) for which in NAMES] == [None, None]
+    assert [accounts.listed("automatic", NOW), accounts.listed("excluded", NOW), accounts.choices(NOW)] == [None] * 3

@@ -92,6 +92,13 @@ def test_a_session_reads_and_makes_the_planned_writes_only(
     assert actions(text) == {"s3:GetBucketPolicy", "s3:ListBucket"} | wanted
 
 
+@pytest.mark.parametrize(("type_", "wanted"), [("A", {"s3:GetA", "s3:Get"}), ("B", {"s3:Get"}), ("", {"s3:Get"})])
+def test_what_is_for_other_types_of_resources_is_not_in_a_session(type_: str, wanted: set[str]) -> None:
+    one = remediation(read=(Permission("s3:GetA", ("*",), ("get_a",), types=("A",)), permission("s3:Get")))
+
+    assert actions(session_policy(one, ("read",), VALUES | {"type": type_})) == wanted
+
+
 def test_a_session_is_for_one_resource_of_one_account() -> None:
     for statement in statements(session_policy(ONE, KINDS, VALUES)):
         assert statement["Resource"] == "arn:aws:s3:::payments-archive"

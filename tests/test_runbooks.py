@@ -56,11 +56,10 @@ def attempt(remediation: str = "s3/require_tls", **changes: Any) -> Attempt:
         "control": "S3.5",
         "resource": {"id": f"arn:aws:s3:::{NAME}", "type": "AwsS3Bucket", "bucket": NAME},
         "parameters": {},
-        "options": {},
         "now": NOW.isoformat(),
     }
     if remediation == "ec2/log_vpc_traffic":
-        parameters = {p.name: p.value("EC2.6", {}) for p in remediation_of(remediation).parameters}
+        parameters = {p.name: p.value("EC2.6", {}, {}) for p in remediation_of(remediation).parameters}
         target |= {"control": "EC2.6", "resource": {"id": VPC, "vpc_id": VPC}, "parameters": parameters}
     values: Json = {
         "id": ID,

@@ -24,7 +24,7 @@ def test_the_least_environment_switches_nothing_on() -> None:
     assert settings.button_repairs == "preview only"
     assert settings.execution_mode == "by remediation"
     assert settings.organization_id == ""
-    assert settings.accounts_parameters == {}
+    assert settings.stack_parameters == {}
     assert settings.playbook_queues == {}
 
 
@@ -35,7 +35,7 @@ def test_everything_is_read_from_its_own_variable() -> None:
         "QUEUE_URL": "q",
         "DEAD_LETTER_QUEUE_URL": "d",
         "AUTOMATIC_CONTROLS": "S3.5,KMS.4",
-        "ACCOUNTS_PARAMETERS": json.dumps({"automatic": "/a", "excluded": "/e"}),
+        "STACK_PARAMETERS": json.dumps({"automatic": "/a", "excluded": "/e"}),
         "BUTTON_REPAIRS": "any control",
         "EXECUTION_MODE": "runbook",
         "TOPIC_ARN": "t",
@@ -48,7 +48,7 @@ def test_everything_is_read_from_its_own_variable() -> None:
     assert (settings.table, settings.outcome_queue, settings.organization_id) == ("table", "https://sqs/outcome", "o-1")
     assert (settings.playbook, settings.queue, settings.dead_letter_queue) == ("SC", "q", "d")
     assert settings.automatic_controls == {"S3.5", "KMS.4"}
-    assert settings.accounts_parameters == {"automatic": "/a", "excluded": "/e"}
+    assert settings.stack_parameters == {"automatic": "/a", "excluded": "/e"}
     assert (settings.button_repairs, settings.execution_mode, settings.topic_arn) == ("any control", "runbook", "t")
     assert settings.playbook_queues == {"SC": "q"}
 

@@ -63,7 +63,7 @@ every_folder = pytest.mark.parametrize("remediation_id", FOLDERS)
 def begin(b: Bench, case: Case) -> tuple[str, Attempt]:
     """Break the resource; return its id and an attempt on it."""
     resource_id = case.break_it(b)
-    return resource_id, b.attempt(case.control, resource_id, case.parameters, case.options)
+    return resource_id, b.attempt(case.control, resource_id, case.parameters, case.settings)
 
 
 def config_now(b: Bench, attempt: Attempt) -> Any:
@@ -93,7 +93,7 @@ def test_a_second_attempt_makes_no_write(remediation_id: str, case: Case) -> Non
         attempt.finish(case.turns)
 
         with b.watched() as calls:
-            again = b.remediate(case.control, resource_id, parameters=case.parameters, options=case.options)
+            again = b.remediate(case.control, resource_id, parameters=case.parameters, settings=case.settings)
 
         assert again["outcome"] == "COMPLIANT", again
         assert not b.writes(calls)
@@ -386,13 +386,12 @@ def failing_write(b: Bench, number: int, kind: str) -> Any:
 
 def run_as_runbook(b: Bench, case: Case, resource_id: str) -> tuple[dict[str, str], dict[str, str]]:
     """Run the composed scripts of Plan and Apply under the role, as Automation would."""
-    target = b.target(case.control, resource_id, case.parameters, case.options)
+    target = b.target(case.control, resource_id, case.parameters, case.settings)
     payload = {
         "ResourceId": resource_id,
         "Control": case.control,
         "AttemptId": "",
         "Parameters": json.dumps(target["parameters"]) if target["parameters"] else "",
-        "Options": json.dumps(case.options) if case.options else "",
         "account": b.account,
         "region": b.region,
         "partition": b.partition,

@@ -86,7 +86,7 @@ def target(remediation: Remediation, resource_id: str, identity: dict[str, str] 
         identity=identity,
         given=given,
         now=NOW,
-        options={},
+        chosen={},
     )
 
 
@@ -236,7 +236,6 @@ def test_the_target_is_json_of_one_shape() -> None:
         "resource": {"id": f"arn:aws:kms:eu-west-1:222222222222:key/{KEY}", "type": "AwsKmsKey", "key_id": KEY},
         "parameters": {"rotationPeriodDays": 365},
         "now": NOW.isoformat(),
-        "options": {},
     }
 
 
@@ -339,7 +338,7 @@ def parameter(type: str, **more: Any) -> Parameter:
 )
 def test_a_parameter_of_a_finding_is_typed(one: Parameter, texts: tuple[str, ...], wanted: Any) -> None:
     for name in ("days", "Days"):
-        found = one.value("X.1", {name: texts})
+        found = one.value("X.1", {name: texts}, {})
         assert found == wanted
         assert type(found) is type(wanted)
 
@@ -373,21 +372,25 @@ def test_a_parameter_of_a_finding_is_typed(one: Parameter, texts: tuple[str, ...
 )
 def test_a_parameter_that_is_wrong_is_refused_and_named(one: Parameter, texts: tuple[str, ...]) -> None:
     with pytest.raises(BadParameter, match="parameter days "):
-        one.value("X.1", {"days": texts})
+        one.value("X.1", {"days": texts}, {})
 
 
 def test_without_a_value_in_the_finding_the_controls_own_default_holds_then_the_remediations() -> None:
     one = parameter("integer", default=90, by_control={"IAM.8": 45})
 
-    assert (one.value("IAM.8", {}), one.value("IAM.3", {}), one.value("IAM.3", {"other": ("1",)})) == (45, 90, 90)
-    assert one.value("IAM.8", {"days": ("60",)}) == 60
+    assert (one.value("IAM.8", {}, {}), one.value("IAM.3", {}, {}), one.value("IAM.3", {"other": ("1",)}, {})) == (
+        45,
+        90,
+        90,
+    )
+    assert one.value("IAM.8", {"days": ("60",)}, {}) == 60
 
 
 @given(st.text(max_size=30), st.sampled_from(["integer", "boolean", "string", "integer-list", "string-list"]))
 def test_any_text_is_a_value_of_the_type_or_refused(text: str, type_: str) -> None:
     one = parameter(type_, minimum=0, maximum=100)
     try:
-        found = one.value("X.1", {"days": (text,)})
+        found = one.value("X.1", {"days": (text,)}, {})
     except BadParameter:
         return
     kinds: dict[str, type] = {"integer": int, "boolean": bool, "string": str}
@@ -399,7 +402,7 @@ def test_any_text_is_a_value_of_the_type_or_refused(text: str, type_: str) -> No
 @pytest.mark.parametrize("text", ["9" * 5000, "\n" * 5000], ids=["digits", "lines"])
 def test_a_refused_value_is_quoted_short_and_on_one_line(text: str) -> None:
     with pytest.raises(BadParameter) as refused:
-        parameter("integer").value("X.1", {"days": (f"x{text}",)})
+        parameter("integer").value("X.1", {"days": (f"x{text}",)}, {})
     with pytest.raises(NotATarget) as not_one:
         target(remediation_of("s3/require_tls"), text)
 

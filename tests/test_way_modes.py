@@ -29,6 +29,30 @@ def test_every_remediation_runs_where_the_stack_says(mode: str) -> None:
         assert not stage.rotates(key)
 
 
+def test_what_the_user_chose_reaches_the_resource() -> None:
+    with Sandbox() as world:
+        stage = Stage(world, SCAutomaticControls="*", RemediationParameters="KMS.4:rotationPeriodDays=180")
+
+        stage.publish(stage.finding(key := stage.key()))
+
+        status = stage.place.client("kms").get_key_rotation_status(KeyId=key)
+        assert (status["KeyRotationEnabled"], status["RotationPeriodInDays"]) == (True, 180)
+
+
+def test_a_choice_that_cannot_be_taken_stops_the_control_and_says_why() -> None:
+    with Sandbox() as world:
+        stage = Stage(world, SCAutomaticControls="*", RemediationParameters="KMS.4:rotationDays=180; S3.5:x")
+
+        finding = stage.publish(stage.finding(key := stage.key()))
+
+        assert not stage.rotates(key)
+        assert stage.writes_in(stage.place.account) == []
+        attempt = stage.attempt(finding)
+        assert (attempt.outcome, attempt.guard) == ("SKIPPED", "bad-parameter")
+        assert "KMS.4 has no parameter rotationDays" in attempt.why
+        assert "RemediationParameters" in attempt.to_do
+
+
 def test_an_account_without_roles_is_told_and_repaired_once_they_are_there() -> None:
     with Sandbox() as world:
         organization = world.organization

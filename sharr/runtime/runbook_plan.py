@@ -72,11 +72,8 @@ def target_of(payload: dict[str, Any]) -> dict[str, Any]:
         **identity,
         "control": payload["Control"],
         "resource": {"id": payload["ResourceId"], "type": form["type"], **found.groupdict()},
-        "parameters": json.loads(payload["Parameters"])
-        if payload.get("Parameters")
-        else parameters_of(payload["Control"]),
+        "parameters": parameters_of(payload["Control"]) | json.loads(payload.get("Parameters") or "{}"),
         "now": datetime.now(UTC).isoformat(),
-        "options": json.loads(payload["Options"]) if payload.get("Options") else {},
     }
 
 

@@ -1,8 +1,8 @@
 """
 IAM.3, IAM.8, IAM.22: deactivate the access keys of a user that are too old (IAM.3) or too long unused (the others).
 
-IAM cannot disable a console password, only delete it. That needs the user's switch `delete_login_profile`; without it
-a user whose password is unused is left as it is, keys too: the control could not pass, and a half repair helps nobody.
+IAM cannot disable a console password, only delete it. That needs the user's `deleteLoginProfile`; without it a
+user whose password is unused is left as it is, keys too: the control could not pass, and a half repair helps nobody.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         if status == "Active" and stale(facts["key_created"][id_], None if by_age else facts["key_used"].get(id_))
     ]
     unused = not by_age and config["password"] and stale(facts["password_created"], facts["password_used"])
-    if unused and not target["options"].get("delete_login_profile"):
+    if unused and not target["parameters"]["deleteLoginProfile"]:
         raise CannotRepair(
             f"the console password was not used for {days} days, and IAM can only delete it, not disable it",
-            "have the user sign in, delete the password by hand, or switch delete_login_profile on, and repair again",
+            "have the user sign in, delete the password by hand, or set deleteLoginProfile, and repair again",
         )
     name = {"UserName": facts["user_name"]}
     calls = [

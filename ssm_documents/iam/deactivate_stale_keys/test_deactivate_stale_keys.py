@@ -95,7 +95,7 @@ def used_within(days: int) -> Callable[[Bench, str], bool]:
 
 
 DELETES: dict[str, Any] = {
-    "options": {"delete_login_profile": True},
+    "settings": {"deleteLoginProfile": "true"},
     "not_restored": {"password": "IAM cannot give a password back"},
 }
 CASES = [
@@ -153,7 +153,7 @@ def test_an_unused_password_is_not_deleted_unless_that_is_switched_on_and_the_ke
             result = b.remediate(control, arn)
 
         assert result["outcome"] == "FAILED"
-        assert "delete_login_profile" in result["to_do"]
+        assert "deleteLoginProfile" in result["to_do"]
         assert not b.writes(calls)
         assert statuses(b) == {key: "Active"}
         assert has_password(b)
@@ -163,7 +163,7 @@ def test_old_keys_are_no_reason_to_look_at_the_password() -> None:
     with bench(ID) as b:
         arn, (key,) = user(b, (300, 1), password=(300, 200))
 
-        assert b.remediate("IAM.3", arn, options={"delete_login_profile": True})["outcome"] == "REMEDIATED"
+        assert b.remediate("IAM.3", arn, settings={"deleteLoginProfile": "true"})["outcome"] == "REMEDIATED"
 
         assert statuses(b) == {key: "Inactive"}
         assert has_password(b)
@@ -183,7 +183,7 @@ def test_a_password_is_as_unused_as_its_last_use_or_its_own_age(created: int, us
     with bench(ID) as b:
         arn, _ = user(b, (300, 200), password=(created, used))
 
-        assert b.remediate("IAM.8", arn, options={"delete_login_profile": True})["outcome"] == "REMEDIATED"
+        assert b.remediate("IAM.8", arn, settings={"deleteLoginProfile": "true"})["outcome"] == "REMEDIATED"
 
         assert has_password(b) == kept
         assert "Active" not in statuses(b).values()
@@ -191,7 +191,7 @@ def test_a_password_is_as_unused_as_its_last_use_or_its_own_age(created: int, us
 
 def test_an_undo_says_that_the_password_is_not_restored() -> None:
     with bench(ID) as b:
-        attempt = b.attempt("IAM.8", WITH_PASSWORD.break_it(b), options=WITH_PASSWORD.options)
+        attempt = b.attempt("IAM.8", WITH_PASSWORD.break_it(b), settings=WITH_PASSWORD.settings)
         attempt.finish()
 
         result = attempt.undo()
@@ -268,9 +268,8 @@ def plan(now: str, *, used: str | None = USED, **more: Any) -> list[str]:
     target = {
         "control": "IAM.8",
         "resource": {},
-        "parameters": {"maxAccessKeyAge": 90, "maxCredentialUsageAge": 90},
+        "parameters": {"maxAccessKeyAge": 90, "maxCredentialUsageAge": 90, "deleteLoginProfile": False},
         "now": now,
-        "options": {},
     } | more
     return [one["operation"] for one in code_of(remediation_of(ID)).plan(state, target)]
 
@@ -304,9 +303,8 @@ def test_the_password_is_refused_before_the_first_call() -> None:
     }
     target = {
         "control": "IAM.22",
-        "parameters": {"maxCredentialUsageAge": 45},
+        "parameters": {"maxCredentialUsageAge": 45, "deleteLoginProfile": False},
         "now": LATE,
-        "options": {"delete_login_profile": False},
     }
     with pytest.raises(CannotRepair, match="only delete it"):
         code_of(remediation).plan(state, target)
