@@ -7,7 +7,9 @@ choices hold for all its controls. A value may be anything printable but `;`.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable, Iterator
 
 from sharr.remediation import BadParameter, Remediation
 
@@ -23,19 +25,36 @@ def chosen_for(remediation: Remediation, control: str, text: str) -> dict[str, s
     choice is never passed over. What is said for others is judged when theirs is the turn.
     """
     found: dict[str, dict[str, str]] = {remediation.id: {}, control: {}}
-    known = {parameter.name: parameter for parameter in remediation.parameters}
+    for name, parameter, value in _entries(text):
+        if name in found:
+            if parameter in found[name]:
+                raise BadParameter(f"RemediationParameters: {name}:{parameter} is there twice")
+            _check(remediation, name, parameter, value)
+            found[name][parameter] = value
+    return found[remediation.id] | found[control]
+
+
+def check_choices(remediations: Iterable[Remediation], text: str) -> None:
+    """Raise BadParameter where any entry of the text would not be taken, or is for nothing that we have."""
+    owners = {name: remediation for remediation in remediations for name in (remediation.id, *remediation.controls)}
+    for name, _, _ in _entries(text):
+        if name not in owners:
+            near = ", ".join(difflib.get_close_matches(name, owners, 3)) or "docs/controls.md"
+            raise BadParameter(f"RemediationParameters: {name} is no control or remediation of ours: see {near}")
+        chosen_for(owners[name], name, text)
+
+
+def _entries(text: str) -> Iterator[tuple[str, str, str]]:
     for entry in filter(None, (part.strip() for part in text.split(";"))):
         match = re.fullmatch(ENTRY, entry, re.ASCII)
         if not match:
             raise BadParameter(f"RemediationParameters: {entry[:60]!r}: wanted CONTROL:parameter=value")
-        name, parameter, value = match["name"], match["parameter"], match["value"].strip()
-        if name not in found:
-            continue
-        if parameter not in known:
-            has = ", ".join(known) or "none"
-            raise BadParameter(f"RemediationParameters: {name} has no parameter {parameter}: it has {has}")
-        if parameter in found[name]:
-            raise BadParameter(f"RemediationParameters: {name}:{parameter} is there twice")
-        known[parameter].typed(value)
-        found[name][parameter] = value
-    return found[remediation.id] | found[control]
+        yield match["name"], match["parameter"], match["value"].strip()
+
+
+def _check(remediation: Remediation, name: str, parameter: str, value: str) -> None:
+    known = {p.name: p for p in remediation.parameters}
+    if parameter not in known:
+        has = ", ".join(known) or "none"
+        raise BadParameter(f"RemediationParameters: {name} has no parameter {parameter}: it has {has}")
+    known[parameter].typed(value)

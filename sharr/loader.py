@@ -176,10 +176,10 @@ def _merged(permissions: tuple[Permission, ...]) -> tuple[Permission, ...]:
     """One entry per action, resources and condition: an auxiliary may need what the remediation needs, too."""
     merged: dict[tuple[str, tuple[str, ...], str], Permission] = {}
     for p in permissions:
-        key = (p.action, p.on, repr((p.when, p.types)))
+        key = (p.action, p.on, repr((p.when, p.only)))
         if key in merged:
             operations = tuple(dict.fromkeys(merged[key].operations + p.operations))
-            p = Permission(p.action, p.on, operations, merged[key].because or p.because, p.when, p.types)
+            p = Permission(p.action, p.on, operations, merged[key].because or p.because, p.when, p.only)
         merged[key] = p
     return tuple(merged.values())
 
@@ -265,7 +265,7 @@ class _Reader:
             )
             for one in spec if isinstance(spec, list) and spec and isinstance(spec[0], dict) else [spec]:
                 body = one if isinstance(one, dict) else {"resource": one}
-                self.only(body, {"resource", "for", "because", "when", "types"}, field)
+                self.only(body, {"resource", "for", "because", "when", "types", "only"}, field)
                 on = body.get("resource")
                 resources = tuple([on] if isinstance(on, str) else on or ())
                 self.check(resources and all(isinstance(r, str) for r in resources), field, on, "resource ARNs or *")
@@ -280,11 +280,19 @@ class _Reader:
                         operations=tuple(operations),
                         because=body.get("because"),
                         when=self.mapping(body, "when", field),
-                        types=tuple(self.items(body, "types")) if "types" in body else (),
+                        only=self.only_for(body, field),
                     )
                 )
         self.check(found or kind != "read", f"permissions.{kind}", every.get(kind), "at least one action")
         return tuple(found)
+
+    def only_for(self, body: Mapping[str, Any], field: str) -> dict[str, tuple[str, ...]]:
+        """Read `only`: a name -> a list of values."""
+        only = self.mapping(body, "only", field) | ({"type": body["types"]} if "types" in body else {})
+        for name, values in only.items():
+            good = isinstance(values, list) and values and all(isinstance(v, str) for v in values)
+            self.check(good, f"{field}.only.{name}", values, "a list of texts")
+        return {name: tuple(values) for name, values in only.items()}
 
     def parameter(self, name: str, spec: Any, controls: tuple[str, ...]) -> Parameter:
         field = f"parameters.{name}"

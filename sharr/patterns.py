@@ -10,6 +10,7 @@ https://github.com/aws/event-ruler, the library that EventBridge matches with (R
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -45,6 +46,17 @@ def automatic_pattern(standard: Standard, controls: Any) -> Pattern:
             }
         },
     }
+
+
+def chunks(standard: Standard, controls: Iterable[str]) -> list[list[str]]:
+    """Return *controls* in as few lists as their automatic patterns fit into; at least one, which may be empty."""
+    found: list[list[str]] = [[]]
+    for control in controls:
+        longer = automatic_pattern(standard, [*found[-1], control])
+        if found[-1] and len(json.dumps(longer, separators=(",", ":"))) > LONGEST_PATTERN:
+            found.append([])
+        found[-1].append(control)
+    return found
 
 
 def button_pattern(standard: Standard, action_arns: Any) -> Pattern:

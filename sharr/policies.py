@@ -64,7 +64,7 @@ def session_policy(
         for kind in kinds
         for permission in remediation.permissions(kind)
         if (kind == "read" or planned is None or planned & set(permission.operations))
-        and (not permission.types or values.get("type") is None or values["type"] in permission.types)
+        and all(name not in values or values[name] in allowed for name, allowed in permission.only.items())
     ]
 
     def filled(template: str) -> str:

@@ -103,7 +103,7 @@ class Permission:
     """
     One IAM action, on which resources, for which operations of the plan, and why where no call shows it.
 
-    With *types*, sessions get it only for a resource of one of these types.
+    With *only* (a named group of the pattern, or `type` -> values), sessions get it only for such a resource.
     """
 
     action: str
@@ -111,7 +111,7 @@ class Permission:
     operations: tuple[str, ...]
     because: str | None = None
     when: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    types: tuple[str, ...] = ()
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,14 @@ def remediation_from_json(data: Mapping[str, Any]) -> Remediation:
 
     def permissions(kind: str) -> tuple[Permission, ...]:
         return tuple(
-            Permission(p["action"], tuple(p["on"]), tuple(p["operations"]), p["because"], p["when"], tuple(p["types"]))
+            Permission(
+                p["action"],
+                tuple(p["on"]),
+                tuple(p["operations"]),
+                p["because"],
+                p["when"],
+                {k: tuple(v) for k, v in p["only"].items()},
+            )
             for p in data[kind]
         )
 

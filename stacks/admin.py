@@ -18,6 +18,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from sharr.finding import CUSTOM_ACTIONS
+from sharr.patterns import chunks
 from sharr.remediation import Remediation
 from sharr.standards import Standard, Standards
 from stacks import dashboard, names, parameters
@@ -421,6 +422,7 @@ class AdminStack(Stack):
                 "AutomaticControls": {
                     s.name: either(self._loaded(s), ref(parameters.automatic(s))) for s in self._standards
                 },
+                "RemediationParameters": ref("RemediationParameters"),
             },
         )
 
@@ -436,13 +438,15 @@ class AdminStack(Stack):
 
     def _playbook(self, standard: Standard, code: Code, topic_arn: Json) -> Playbook:
         chosen = join(",", ref(parameters.automatic(standard)))
-        served = self.served(standard)
+        first, *more = chunks(standard, self.served(standard))
         playbook = Playbook(
             self,
             standard,
             code=code,
+            more=more,
             given={
-                "AutomaticControls": either(self._takes_all(standard), ",".join(served), chosen) if served else "",
+                "AutomaticControls": either(self._takes_all(standard), ",".join(first), chosen) if first else "",
+                "TakesAll": either(self._takes_all(standard), "yes", "no") if first else "no",
                 "ActionArns": join(",", self.action_arns()),
                 "AutomaticAccountsParameter": ref("AutomaticAccountsList"),
                 "ExcludedAccountsParameter": ref("ExcludedAccountsList"),

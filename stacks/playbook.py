@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aws_cdk import CfnCondition, CfnParameter, NestedStack, Token
@@ -20,6 +20,7 @@ from stacks.queues import Queue
 BATCH: Final = 5
 PARAMETERS: Final = {
     "AutomaticControls": "CommaDelimitedList",
+    "TakesAll": "String",
     "ActionArns": "CommaDelimitedList",
     "AutomaticAccountsParameter": "String",
     "ExcludedAccountsParameter": "String",
@@ -37,9 +38,21 @@ PARAMETERS: Final = {
 
 
 class Playbook(NestedStack):
-    """What serves one standard. *given* has a value for each of PARAMETERS; lists are joined by commas."""
+    """
+    What serves one standard. *given* has a value for each of PARAMETERS; lists are joined by commas.
 
-    def __init__(self, scope: Construct, standard: Standard, *, code: Code, given: Mapping[str, Json]) -> None:
+    *more* are the controls that `*` means and one rule's pattern cannot hold, a list for each further rule.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        standard: Standard,
+        *,
+        code: Code,
+        given: Mapping[str, Json],
+        more: Sequence[Sequence[str]] = (),
+    ) -> None:
         super().__init__(
             scope,
             f"Playbook{standard.name}",
@@ -51,6 +64,8 @@ class Playbook(NestedStack):
         condition = CfnCondition(self, "HasAutomaticControls")
         # A list parameter that is empty is a list with one empty text.
         condition.expression = Token.as_any(negated(equals(join(",", ref("AutomaticControls")), "")))
+
+        CfnCondition(self, "TakesAllControls").expression = Token.as_any(equals(ref("TakesAll"), "yes"))
 
         topic_arn = ref("TopicArn")
         queue = Queue(self, "Queue", topic_arn=topic_arn)
@@ -70,7 +85,17 @@ class Playbook(NestedStack):
             state="ENABLED",
             targets=[queue.as_target()],
         )
-        queue.takes_from(["Automatic", "Buttons"])
+        further = [f"Automatic{number}" for number in range(2, len(more) + 2)]
+        for name, controls in zip(further, more, strict=True):
+            events.CfnRule(
+                self,
+                name,
+                description=f"{standard.name}: failed findings of more controls, where all are switched on",
+                event_pattern=automatic_pattern(standard, list(controls)),
+                state=text(either("TakesAllControls", "ENABLED", "DISABLED")),
+                targets=[queue.as_target()],
+            )
+        queue.takes_from(["Automatic", *further, "Buttons"])
         rights = iam.CfnPolicy(
             self,
             "RepairRights",
@@ -107,7 +132,7 @@ class Playbook(NestedStack):
                 "PLAYBOOK": standard.name,
                 "QUEUE_URL": queue.url,
                 "DEAD_LETTER_QUEUE_URL": queue.dead_url,
-                "AUTOMATIC_CONTROLS": join(",", ref("AutomaticControls")),
+                "AUTOMATIC_CONTROLS": either("TakesAllControls", "*", join(",", ref("AutomaticControls"))),
                 "STACK_PARAMETERS": {
                     "Fn::Sub": '{"automatic":"${AutomaticAccountsParameter}","excluded":"${ExcludedAccountsParameter}",'
                     '"choices":"${RemediationParametersParameter}"}'

@@ -32,7 +32,7 @@ from sharr.sessions import RoleAccess, Sessions
 from sharr.targets import target_of
 
 Json = dict[str, Any]
-READ_ACTIONS = tuple(r.replace("_", "").capitalize() for r in READS)
+READ_ACTIONS = tuple(r.title().replace("_", "") for r in READS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -227,6 +227,33 @@ def test_a_control_of_another_standard_is_not_served() -> None:
         check_controls({standard: [control]})
 
 
+def test_more_controls_than_a_pattern_holds_are_refused_and_the_star_is_named() -> None:
+    with pytest.raises(Refused, match=r"TaggingAutomaticControls: more controls than .* or \*"):
+        check_controls({"Tagging": [f"IoTSiteWise.{n}" for n in range(1, 140)]})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("KMS.4:rotationPeriodDays=180; iam/deactivate_stale_keys:maxAccessKeyAge=60", None),
+        ("KMS.5:rotationPeriodDays=180", "KMS.5 is no control or remediation of ours: see .*KMS.4"),
+        ("kms/rotate_keys:rotationPeriodDays=180", "see kms/rotate_key"),
+        ("KMS.4:rotationPeriod=180", "KMS.4 has no parameter rotationPeriod: it has rotationPeriodDays"),
+        ("KMS.4:rotationPeriodDays=18", "rotationPeriodDays is 18: wanted 90 to 2560"),
+        ("KMS.4:rotationPeriodDays=180;KMS.4:rotationPeriodDays=180", "is there twice"),
+        ("KMS.4", "wanted CONTROL:parameter=value"),
+    ],
+)
+def test_parameters_of_remediations_are_checked_when_the_stack_is_deployed(text: str, why: str | None) -> None:
+    if why is None:
+        assert respond(Hub(), ResourceProperties={"RemediationParameters": text})
+        return
+    hub = Hub()
+    with pytest.raises(Refused, match=why):
+        respond(hub, ResourceProperties={"RemediationParameters": text})
+    assert not hub.calls
+
+
 def test_every_wrong_control_is_named_and_the_text_stays_short() -> None:
     with pytest.raises(Refused, match=r"'No\.1' .* 'No\.2' ") as refused:
         check_controls({"SC": [f"No.{n}" for n in range(1, 200)]})

@@ -108,13 +108,13 @@ def test_times_have_a_unit(tmp_path: Path, text: str, wanted: int) -> None:
 def test_a_permission_says_for_which_calls_it_is_and_under_which_condition(tmp_path: Path) -> None:
     spec = [
         {"resource": "*", "for": "list_keys", "because": "no call shows it", "when": {"StringEquals": {"a": "b"}}},
-        {"resource": ["arn:a", "arn:b"], "for": ["get_key", "list_keys"], "types": ["AwsKmsKey"]},
+        {"resource": ["arn:a", "arn:b"], "for": ["get_key", "list_keys"], "only": {"type": ["AwsKmsKey"]}},
     ]
     found = load(folder(tmp_path, with_("permissions", "read", to={"kms:ListKeys": spec}))).read
 
-    assert [(p.on, p.operations, p.because, dict(p.when), p.types) for p in found] == [
-        (("*",), ("list_keys",), "no call shows it", {"StringEquals": {"a": "b"}}, ()),
-        (("arn:a", "arn:b"), ("get_key", "list_keys"), None, {}, ("AwsKmsKey",)),
+    assert [(p.on, p.operations, p.because, dict(p.when), p.only) for p in found] == [
+        (("*",), ("list_keys",), "no call shows it", {"StringEquals": {"a": "b"}}, {}),
+        (("arn:a", "arn:b"), ("get_key", "list_keys"), None, {}, {"type": ("AwsKmsKey",)}),
     ]
 
 
@@ -262,7 +262,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "a permission with an unknown field": (
         with_("permissions", "read", to={"kms:DescribeKey": {"resource": "*", "if": "a"}}),
-        r"permissions\.read\.kms:DescribeKey\.if: 'a': wanted one of because, for, resource, types, when",
+        r"permissions\.read\.kms:DescribeKey\.if: 'a': wanted one of because, for, only, resource, types, when",
     ),
     "a condition that is a text": (
         with_("permissions", "read", to={"kms:DescribeKey": {"resource": "*", "when": "always"}}),

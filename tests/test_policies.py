@@ -94,7 +94,7 @@ def test_a_session_reads_and_makes_the_planned_writes_only(
 
 @pytest.mark.parametrize(("type_", "wanted"), [("A", {"s3:GetA", "s3:Get"}), ("B", {"s3:Get"}), ("", {"s3:Get"})])
 def test_what_is_for_other_types_of_resources_is_not_in_a_session(type_: str, wanted: set[str]) -> None:
-    one = remediation(read=(Permission("s3:GetA", ("*",), ("get_a",), types=("A",)), permission("s3:Get")))
+    one = remediation(read=(Permission("s3:GetA", ("*",), ("get_a",), only={"type": ("A",)}), permission("s3:Get")))
 
     assert actions(session_policy(one, ("read",), VALUES | {"type": type_})) == wanted
 

@@ -40,8 +40,12 @@ def test_what_the_user_chose_reaches_the_resource() -> None:
 
 
 def test_a_choice_that_cannot_be_taken_stops_the_control_and_says_why() -> None:
+    """The stack refuses it when it is deployed; who writes into the SSM parameter by hand meets the function."""
     with Sandbox() as world:
-        stage = Stage(world, SCAutomaticControls="*", RemediationParameters="KMS.4:rotationDays=180; S3.5:x")
+        stage = Stage(world, SCAutomaticControls="*")
+        ssm = world.identity.client("ssm", stage.organization.admin, stage.organization.home)
+        (name,) = [p["Name"] for p in ssm.describe_parameters()["Parameters"] if "RemediationParameters" in p["Name"]]
+        ssm.put_parameter(Name=name, Value="parameters,KMS.4:rotationDays=180", Overwrite=True)
 
         finding = stage.publish(stage.finding(key := stage.key()))
 

@@ -21,7 +21,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sharr.catalogue import compiled
+from sharr.choices import check_choices
 from sharr.finding import CUSTOM_ACTIONS, CustomAction, custom_action_arn
+from sharr.patterns import chunks
+from sharr.remediation import BadParameter
 
 logger = Logger()
 
@@ -46,6 +49,10 @@ def respond_to(event: Mapping[str, Any], hub: Any, account: str, region: str) ->
         return {}
     properties = event["ResourceProperties"]
     check_controls(properties.get("AutomaticControls", {}))
+    try:
+        check_choices(compiled().remediations.values(), str(properties.get("RemediationParameters", "")))
+    except BadParameter as error:
+        raise Refused(str(error)) from error
     check_home_region(hub, region)
     return {action.id: ensure(hub, action, account, region) for action in CUSTOM_ACTIONS}
 
@@ -59,6 +66,8 @@ def check_controls(lists: Mapping[str, Iterable[str]]) -> None:
         wanted = [c.strip() for c in controls]
         if "*" in wanted and len(wanted) > 1:
             wrong.append(f"{standard}AutomaticControls: * stands alone, without other controls")
+        if len(chunks(catalogue.standards[standard], wanted)) > 1:
+            wrong.append(f"{standard}AutomaticControls: more controls than a rule's pattern holds: give fewer, or *")
         for control in wanted:
             if control in ("", "*", *served):
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sharr.loader import load_all
-from sharr.patterns import LONGEST_PATTERN, automatic_pattern, button_pattern
+from sharr.patterns import LONGEST_PATTERN, automatic_pattern, button_pattern, chunks
 from sharr.standards import Standard, load_standards
 from stacks import names
 from stacks.package import ROOT
@@ -46,7 +46,9 @@ def test_there_is_one_playbook_per_standard_and_only_sc_is_loaded_by_default(ass
 def test_rule_for_automatic_repairs_is_off_until_a_control_is_listed(assembly: Assembly, standard: Standard) -> None:
     rules = assembly.resources(f"Playbook{standard.name}", "AWS::Events::Rule")
 
-    assert rules.keys() == {"Automatic", "Buttons"}
+    further = {f"Automatic{n}" for n in range(2, len(chunks(standard, served_by(standard))) + 1)}
+    assert rules.keys() == {"Automatic", "Buttons"} | further
+    assert all(rules[name]["State"] == {"Fn::If": ["TakesAllControls", "ENABLED", "DISABLED"]} for name in further)
     assert rules["Automatic"]["State"] == {"Fn::If": ["HasAutomaticControls", "ENABLED", "DISABLED"]}
     controls = rules["Automatic"]["EventPattern"]["detail"]["findings"]["Compliance"]["SecurityControlId"]
     assert controls == {"Ref": "AutomaticControls"}
@@ -60,19 +62,30 @@ def test_rule_for_automatic_repairs_is_off_until_a_control_is_listed(assembly: A
 def test_a_star_means_every_control_that_has_a_remediation_and_fits_in_a_pattern(
     assembly: Assembly, standard: Standard
 ) -> None:
-    served = {c for r in load_all() for c in r.controls if standard.serves(c)}
+    served = served_by(standard)
     given = assembly.resources("admin", "AWS::CloudFormation::Stack")[f"Playbook{standard.name}"]["Parameters"]
 
     if not served:
         assert given["AutomaticControls"] == ""
         return
-    condition, all_of_them, chosen = given["AutomaticControls"]["Fn::If"]
+    condition, first, chosen = given["AutomaticControls"]["Fn::If"]
     assert condition == f"Takes{standard.name}All"
-    assert set(all_of_them.split(",")) == served
     assert chosen == {"Fn::Join": [",", {"Ref": f"{standard.name}AutomaticControls"}]}
-    pattern = json.dumps(automatic_pattern(standard, all_of_them.split(",")), separators=(",", ":"))
-    assert len(pattern) <= LONGEST_PATTERN
-    assert len(all_of_them.encode()) <= 4096, "a parameter's value"
+    assert given["TakesAll"] == {"Fn::If": [condition, "yes", "no"]}
+    rules = assembly.resources(f"Playbook{standard.name}", "AWS::Events::Rule")
+    rest = [
+        rule["EventPattern"]["detail"]["findings"]["Compliance"]["SecurityControlId"]
+        for name, rule in rules.items()
+        if re.fullmatch("Automatic[0-9]+", name)
+    ]
+    lists = [first.split(","), *rest]
+    assert sorted(control for controls in lists for control in controls) == sorted(served)
+    for controls in lists:
+        assert len(json.dumps(automatic_pattern(standard, controls), separators=(",", ":"))) <= LONGEST_PATTERN
+
+
+def served_by(standard: Standard) -> list[str]:
+    return [c for r in load_all() for c in r.controls if standard.serves(c)]
 
 
 def test_patterns_have_texts_only() -> None:
