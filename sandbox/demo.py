@@ -2,6 +2,7 @@
 The demo: breaks resources all over the emulated organization and watches the deployed templates repair them.
 
 `python -m sandbox.demo` prints what a person reads; `--json` the same for programs; build/demo.html is written by both.
+It shows one remediation of each service; `--all` breaks and repairs a resource for every control instead.
 """
 
 from __future__ import annotations
@@ -88,12 +89,54 @@ def cases(remediation: Remediation) -> tuple[Any, ...]:
     return tuple(module.CASES)
 
 
+def one_of_each_service(remediations: list[Remediation]) -> list[Remediation]:
+    """Return the first remediation of each service whose first case can be undone and needs no choice of the user's."""
+    found: dict[str, Remediation] = {}
+    for remediation in remediations:
+        service = remediation.id.split("/")[0]
+        first = cases(remediation)[0]
+        if service not in found and not first.settings and not first.irreversible:
+            found[service] = remediation
+    return list(found.values())
+
+
+def finding_of(
+    world: Sandbox, case: Any, place: Place, resource_id: str, remediation: Remediation, *, own: bool = False
+) -> dict[str, Any]:
+    """Return the failed finding of a broken resource; with *own*, of a standard that has ids of its own."""
+    owns = [
+        s for s in OWN_STANDARDS if samples.standards()[s].serves(case.control) and samples.own_ids(s, case.control)
+    ]
+    tagging = samples.standards()["Tagging"]
+    standard = owns[0] if own and owns else "Tagging" if tagging.serves(case.control) else "SC"
+    types = [
+        r.type
+        for r in remediation.resources
+        if r.compiled(place.partition, place.region, place.account).fullmatch(resource_id)
+    ]
+    found = samples.finding(
+        standard,
+        case.control,
+        account=place.account,
+        region=place.region,
+        partition=place.partition,
+        resource_id=resource_id,
+        resource_type=types[0],
+        shape="standard" if standard in OWN_STANDARDS else "consolidated",
+        now=world.clock.now(),
+    )
+    found["AwsAccountName"] = world.organization.names[place.account]
+    found["Compliance"]["SecurityControlParameters"] = [{"Name": n, "Value": v} for n, v in case.parameters.items()]
+    return found
+
+
 class Demo:
     """The scenes of the demo, in the order in which a person sees them."""
 
     def __init__(self, world: Sandbox) -> None:
         self.world = world
         self.remediations = [load(folder) for folder in folders()]
+        self.shown = one_of_each_service(self.remediations)
         self.broken: list[Broken] = []
         self.seconds: dict[str, float] = {}
         self.refused: list[dict[str, str]] = []
@@ -109,13 +152,13 @@ class Demo:
         """
         Deploy the three stacks everywhere; the controls *automatic* are switched on, the others have the button.
 
-        Left out, it is all controls of every second remediation.
+        Left out, it is all controls of every second remediation that is shown.
         """
         names = [s.name for s in samples.standards()]
         with self.timed("synthesize"):
             scene.assembly()
         if automatic is None:
-            automatic = sorted({c for r in self.remediations[::2] for c in r.controls})
+            automatic = sorted({c for r in self.shown[::2] for c in r.controls})
         switched_on = {
             f"{standard}AutomaticControls": ",".join(c for c in automatic if samples.standards()[standard].serves(c))
             for standard in (names if every_playbook else ("SC", *OWN_STANDARDS))
@@ -128,42 +171,27 @@ class Demo:
         organization = self.world.organization
         self.attempts = Attempts(self.world.identity.client("dynamodb", organization.admin, organization.home), table)
 
+    def deploy_for_all(self) -> None:
+        """Deploy with every control that has a remediation switched on, in the two playbooks that have them all."""
+        parameters = {"SCAutomaticControls": "*", "LoadTaggingAdminStack": "yes", "TaggingAutomaticControls": "*"}
+        organization = self.world.organization
+        self.deployment = scene.deploy(self.world, parameters=parameters)
+        table = self.deployment.admin["TableName"]
+        self.attempts = Attempts(self.world.identity.client("dynamodb", organization.admin, organization.home), table)
+
     def break_things(self) -> None:
-        """Break one resource per remediation, by the first of its CASES, each in another account and Region."""
+        """Break one resource per remediation shown, by the first of its CASES, each in another account and Region."""
         organization = self.world.organization
         with self.timed("break"):
-            for number, remediation in enumerate(self.remediations):
+            for number, remediation in enumerate(self.shown):
                 case = cases(remediation)[0]
                 account = organization.members[number % len(organization.members)]
                 region = organization.regions[number % len(organization.regions)]
                 place = Place(self.world, account, case.region or region)
                 resource_id = case.break_it(place)
-                finding = self._finding(case, place, resource_id, remediation, number)
+                finding = finding_of(self.world, case, place, resource_id, remediation, own=number % 3 == 1)
                 trigger = "automatic" if case.control in self.automatic else "remediate"
                 self.broken.append(Broken(remediation, case, place, resource_id, finding, trigger))
-
-    def _finding(
-        self, case: Any, place: Place, resource_id: str, remediation: Remediation, number: int
-    ) -> dict[str, Any]:
-        own = [
-            s for s in OWN_STANDARDS if samples.standards()[s].serves(case.control) and samples.own_ids(s, case.control)
-        ]
-        standard = own[0] if own and number % 3 == 1 else "SC"
-        found = samples.finding(
-            standard,
-            case.control,
-            account=place.account,
-            region=place.region,
-            partition=place.partition,
-            resource_id=resource_id,
-            resource_type=next(r.type for r in remediation.resources),
-            shape="consolidated" if standard == "SC" else "standard",
-            now=self.world.clock.now(),
-        )
-        found["AwsAccountName"] = self.world.organization.names[place.account]
-        parameters = [{"Name": n, "Value": v} for n, v in case.parameters.items()]
-        found["Compliance"]["SecurityControlParameters"] = parameters
-        return found
 
     def publish(self) -> None:
         """Let Security Hub find what is broken: rules repair what is switched on, the button the rest."""
@@ -191,7 +219,7 @@ class Demo:
         place = Place(self.world, self.world.organization.members[0], self.world.organization.regions[-1])
         case = first.case
         resource_id = case.break_it(place)
-        finding = self._finding(case, place, resource_id, first.remediation, 0)
+        finding = finding_of(self.world, case, place, resource_id, first.remediation)
         broken = Broken(first.remediation, case, place, resource_id, finding, "preview")
         rows = []
         with self.timed("preview and undo"):
@@ -326,7 +354,8 @@ class Demo:
 
     def _standard(self, broken: Broken) -> str:
         generator = broken.finding["GeneratorId"]
-        return next(s.name for s in samples.standards() if s.name != "Tagging" and s.own_id(generator) is not None)
+        of_it = [s.name for s in samples.standards() if s.own_id(generator) is not None]
+        return "Tagging" if samples.standards()["Tagging"].serves(broken.case.control) else of_it[0]
 
 
 def routed_at(steps: list[tuple[datetime, str]]) -> datetime:
@@ -360,7 +389,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo; the exit code is 1 where a finding that should be RESOLVED is not."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--all", action="store_true", help="break and repair a resource for every control instead")
+    parser.add_argument("controls", nargs="*", metavar="CONTROL", help="with --all: these controls only")
     options = parser.parse_args(arguments)
+    if options.all:
+        from sandbox import every  # here: it imports this module
+
+        return every.main(as_json=options.json, only=options.controls)
     console = Console(stderr=options.json)
     if not console.is_terminal:
         console = Console(stderr=options.json, width=WIDTH)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from sandbox.world import Sandbox
 
+CHOICES = "RemediationParameters"
+"""Stands in the name of the SSM parameter with what the user chose."""
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("app.py", "uv.lock", "sharr", "lambdas", "stacks", "playbooks", "ssm_documents")
 
