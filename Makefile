@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types templates synth bench sandbox docs setup clean
+.PHONY: demo test lint types templates synth bench sandbox judge docs setup clean
 
 demo: $(SYNCED)           ## deploy to an emulated organization, break it, watch it being repaired
 	@$(BIN)/python -m sandbox.demo $(ARGS)
@@ -38,6 +38,11 @@ bench: $(SYNCED)          ## measure the goals of docs/performance.md
 
 sandbox: $(SYNCED)        ## the organization behind one localhost endpoint, until Ctrl-C
 	@$(BIN)/python -m sandbox $(ARGS)
+
+judge: $(SYNCED)          ## let Prowler scan the sandbox before and after the repairs (needs the network once)
+	@test -x build/prowler/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python build/prowler
+	@VIRTUAL_ENV=build/prowler $(BIN)/uv pip install --quiet --python build/prowler/bin/python -r judge/requirements.txt
+	$(BIN)/python -m judge build/prowler/bin/python $(ARGS)
 
 docs: $(SYNCED)           ## write what is generated in README.md and docs/
 	$(BIN)/python -m tools.make_docs

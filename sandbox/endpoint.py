@@ -53,7 +53,7 @@ def set_scene(world: Sandbox) -> Demo:
     demo.deploy(automatic=SWITCHED_ON)
     demo.break_things()
     for account in world.organization.accounts:
-        _make_role(world, account)
+        make_administrator(world, account)
     for broken in demo.broken:
         securityhub.publish(world, broken.finding)
     world.run()
@@ -123,7 +123,7 @@ Try:
 # --- details
 
 
-def _make_role(world: Sandbox, account: str) -> None:
+def make_administrator(world: Sandbox, account: str) -> None:
     """Make the role by which the admin account gets into *account*."""
     organization = world.organization
     iam = world.identity.client("iam", account, organization.home)

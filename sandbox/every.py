@@ -13,9 +13,9 @@ import multiprocessing
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -26,6 +26,8 @@ from sandbox.place import Place
 from sandbox.world import Sandbox
 from sharr.remediation import Remediation
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 MINUTES, HOURS = 60, 240
 """How long a repair is waited for: minute by minute, then hour by hour, as maintenance windows need it."""
 
@@ -77,27 +79,56 @@ def run(only: Iterable[str] = ()) -> Iterator[Told]:
     wanted = set(only)
     with Sandbox() as world:
         demo = Demo(world)
-        served = [(r, control) for r in demo.remediations for control in r.controls]
-        served = [(r, control) for r, control in served if not wanted or control in wanted]
         demo.deploy_for_all()
-        context = multiprocessing.get_context("fork")
-        at_once = max(os.cpu_count() or 1, 1)
-        waiting = [(context.Pipe(duplex=False), remediation, control) for remediation, control in served]
-        started: list[tuple[Any, Any, str]] = []
-        for number in range(len(waiting) + at_once):
-            if number < len(waiting):
-                (receiver, sender), remediation, control = waiting[number]
-                process = context.Process(target=_in_a_copy, args=(sender, demo, remediation, control))
-                process.start()
-                sender.close()
-                started.append((process, receiver, control))
-            if number >= at_once - 1 and started:
-                yield _told(*started.pop(0))
+
+        def work(of: tuple[Remediation, str]) -> Row:
+            remediation, control = of
+            case = next(c for c in cases(remediation) if c.control == control)
+            place = Place(world, region=case.region)
+            return demo.row(repair(demo, remediation, case, place, case.break_it(place)))
+
+        served = [(r, c) for r in demo.remediations for c in r.controls if not wanted or c in wanted]
+        for (_, control), row in in_copies(served, work):
+            yield Told(control, None, row) if isinstance(row, str) else Told(control, row)
 
 
-def repair(demo: Demo, remediation: Remediation, case: Any, place: Place) -> Broken:
-    """Break a resource, let Security Hub find it, and wait until its attempt has ended."""
-    resource_id = case.break_it(place)
+def in_copies(items: Sequence[Item], work: Callable[[Item], Result]) -> Iterator[tuple[Item, Result | str]]:
+    """
+    Yield each item with what *work* made of it, in their order; as many at a time as there are processors.
+
+    Each runs in a forked process, so in a copy of all that there is. Where it failed, the text says how.
+    """
+    context = multiprocessing.get_context("fork")
+
+    def run_and_send(sender: Any, item: Item) -> None:
+        sys.stdout = sys.stderr  # what is printed is the parent's business
+        try:
+            result: Result | str = work(item)
+        except Exception:  # noqa: BLE001  # told: the others go on
+            result = traceback.format_exc()
+        sender.send(result)
+        sender.close()
+
+    started: list[tuple[Any, Any, Item]] = []
+    at_once = max(os.cpu_count() or 1, 1)
+    for number in range(len(items) + at_once):
+        if number < len(items):
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=run_and_send, args=(sender, items[number]))
+            process.start()
+            sender.close()
+            started.append((process, receiver, items[number]))
+        if number >= at_once - 1 and started:
+            process, receiver, item = started.pop(0)
+            try:
+                yield item, receiver.recv()
+            except EOFError:
+                yield item, f"its process ended with exit code {process.exitcode}"
+            process.join()
+
+
+def repair(demo: Demo, remediation: Remediation, case: Any, place: Place, resource_id: str) -> Broken:
+    """Let Security Hub find a broken resource, and wait until its attempt has ended."""
     choose(demo, case)
     finding = finding_of(demo.world, case, place, resource_id, remediation)
     broken = Broken(remediation, case, place, resource_id, finding, "automatic")
@@ -118,25 +149,3 @@ def choose(demo: Demo, case: Any) -> None:
     found = ssm.describe_parameters()["Parameters"]
     (name,) = [p["Name"] for p in found if scene.CHOICES in p["Name"]]
     ssm.put_parameter(Name=name, Value=f"parameters,{text}", Overwrite=True)
-
-
-def _in_a_copy(sender: Any, demo: Demo, remediation: Remediation, control: str) -> None:
-    """The process of one control."""
-    sys.stdout = sys.stderr  # what a line is made of goes through the pipe
-    try:
-        case = next(c for c in cases(remediation) if c.control == control)
-        place = Place(demo.world, region=case.region)
-        told = Told(control, demo.row(repair(demo, remediation, case, place)))
-    except Exception:  # noqa: BLE001  # reported as the control's line: the others go on
-        told = Told(control, None, traceback.format_exc())
-    sender.send(told)
-    sender.close()
-
-
-def _told(process: Any, receiver: Any, control: str) -> Told:
-    try:
-        told: Told = receiver.recv()
-    except EOFError:
-        told = Told(control, None, f"its process ended with exit code {process.exitcode}")
-    process.join()
-    return told
