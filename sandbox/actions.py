@@ -110,6 +110,7 @@ _EC2_TYPES = {
     "subnet": ("subnet", True),
     "eni": ("network-interface", True),
     "fl": ("vpc-flow-log", True),
+    "vpce": ("vpc-endpoint", True),
     "snap": ("snapshot", False),
     "vol": ("volume", True),
     "i": ("instance", True),
@@ -170,7 +171,15 @@ _FILTERS: dict[str, Callable[[Any, Place], str]] = {
     "log_group": lambda value, place: str(value).removesuffix(":*"),
 }
 # These are answered by Place.lookups; a sweep without an account may leave them out: the value then stands for itself.
-LOOKUPS = ("kms_key", "iam_user", "iam_role", "access_key_owner", "automation_role")
+LOOKUPS = (
+    "kms_key",
+    "iam_user",
+    "iam_role",
+    "access_key_owner",
+    "automation_role",
+    "associated_instance",
+    "profile_role",
+)
 _PLACEHOLDER = re.compile(r"\{([A-Za-z]+)(?:\|([a-z0-9_]+))?(=(?:[^{}]|\{[a-z]+\})*)?\}")
 _PLACES = ("partition", "account", "region", "organization", "management")
 

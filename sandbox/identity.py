@@ -31,6 +31,7 @@ import yaml
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.validate import ParamValidator
 from moto.awslambda.models import lambda_backends
+from moto.ec2.models import ec2_backends
 from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
@@ -152,6 +153,8 @@ class IdentityCenter:
             "iam_role": _iam_role,
             "access_key_owner": _access_key_owner,
             "automation_role": _automation_role,
+            "associated_instance": _associated_instance,
+            "profile_role": _profile_role,
         }
 
     # ---------- lifecycle
@@ -815,6 +818,20 @@ def _access_key_owner(value: Any, place: Place) -> str:
     users = iam_backends[place.account][place.partition].users.values()
     owners = (user for user in users if any(key.access_key_id == value for key in user.access_keys))
     return next((str(user.arn) for user in owners), "*")
+
+
+def _associated_instance(value: Any, place: Place) -> str:
+    """Return the id of the instance that an instance profile is associated with by this id, `*` where none is."""
+    associations = ec2_backends[place.account][place.region].iam_instance_profile_associations.values()
+    return next((str(one.instance_id) for one in associations if one.association_id == value), "*")
+
+
+def _profile_role(parameters: Any, place: Place) -> str:
+    """Return the ARN of the role in the instance profile that a call names, '' where there is none."""
+    profile = parameters["IamInstanceProfile"]
+    name = profile.get("Name") or profile.get("Arn", "").rsplit("/", 1)[-1]
+    profiles = iam_backends[place.account][place.partition].instance_profiles.values()
+    return next((str(role.arn) for one in profiles if one.name == name for role in one.roles), "")
 
 
 def _automation_role(parameters: Any, place: Place) -> str:

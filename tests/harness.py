@@ -52,6 +52,7 @@ class Case:
         secrets: texts planted by break_it that may be seen nowhere.
         region: another Region than the home Region.
         irreversible: why the repair cannot be undone at all; then undo is not swept.
+        swept: False where the case differs from another one in the resource's name alone: it is repaired, not swept.
     """
 
     control: str
@@ -65,6 +66,7 @@ class Case:
     secrets: tuple[str, ...] = ()
     region: str | None = None
     irreversible: str | None = None
+    swept: bool = True
 
 
 class Bench(Place):

@@ -57,6 +57,10 @@ EVERY = [
     for case in cases_of(remediation_id)
 ]
 every_case = pytest.mark.parametrize(("remediation_id", "case"), EVERY)
+every_swept_case = pytest.mark.parametrize(
+    ("remediation_id", "case"),
+    [one for one in EVERY if one.values[1].swept],  # type: ignore[union-attr]
+)
 every_folder = pytest.mark.parametrize("remediation_id", FOLDERS)
 
 
@@ -86,7 +90,7 @@ def test_a_broken_resource_is_repaired_and_its_control_passes(remediation_id: st
         assert case.passes(b, resource_id)
 
 
-@every_case
+@every_swept_case
 def test_a_second_attempt_makes_no_write(remediation_id: str, case: Case) -> None:
     with bench(remediation_id, case.region) as b:
         resource_id, attempt = begin(b, case)
@@ -99,7 +103,7 @@ def test_a_second_attempt_makes_no_write(remediation_id: str, case: Case) -> Non
         assert not b.writes(calls)
 
 
-@every_case
+@every_swept_case
 def test_a_preview_writes_nothing_and_opens_no_session_that_could(remediation_id: str, case: Case) -> None:
     with bench(remediation_id, case.region) as b:
         _, attempt = begin(b, case)
@@ -118,7 +122,7 @@ def test_a_preview_writes_nothing_and_opens_no_session_that_could(remediation_id
             assert not writable & set(re.findall(r"[a-z0-9-]+:[A-Za-z]+", json.dumps(one.principal.session_policy)))
 
 
-@every_case
+@every_swept_case
 def test_an_undo_gives_the_configuration_back(remediation_id: str, case: Case) -> None:
     if case.irreversible:
         assert b_reversible(remediation_id).startswith("none"), "the risk card does not say that it cannot be undone"
@@ -135,7 +139,7 @@ def test_an_undo_gives_the_configuration_back(remediation_id: str, case: Case) -
         assert differs == set(case.not_restored)
 
 
-@every_case
+@every_swept_case
 def test_whichever_call_fails_the_resource_is_as_before_or_the_outcome_says_so(remediation_id: str, case: Case) -> None:
     for number in range(writes_of(remediation_id, case)):
         for kind in ("refused", "timed out after it took effect"):
@@ -162,7 +166,7 @@ def test_whichever_call_fails_the_resource_is_as_before_or_the_outcome_says_so(r
                     assert "not taken back" in result["why"], (number, kind, result)
 
 
-@every_case
+@every_swept_case
 def test_a_process_that_dies_is_taken_up_and_can_be_undone(remediation_id: str, case: Case) -> None:
     for number in range(writes_of(remediation_id, case)):
         with bench(remediation_id, case.region) as b:
@@ -183,7 +187,7 @@ def test_a_process_that_dies_is_taken_up_and_can_be_undone(remediation_id: str, 
             assert {"/".join(p) for p in leaves(before, config_now(b, attempt))} == set(case.not_restored), number
 
 
-@every_case
+@every_swept_case
 def test_the_plan_is_pure_and_the_risk_card_is_true(remediation_id: str, case: Case) -> None:
     with bench(remediation_id, case.region) as b:
         _, attempt = begin(b, case)
@@ -204,7 +208,7 @@ def test_the_plan_is_pure_and_the_risk_card_is_true(remediation_id: str, case: C
         )
 
 
-@every_case
+@every_swept_case
 def test_the_runbook_does_the_same_as_the_function(remediation_id: str, case: Case) -> None:
     with bench(remediation_id, case.region) as b:
         resource_id, attempt = begin(b, case)
@@ -221,7 +225,7 @@ def test_the_runbook_does_the_same_as_the_function(remediation_id: str, case: Ca
         assert case.passes(b, resource_id)
 
 
-@every_case
+@every_swept_case
 def test_no_secret_is_seen_anywhere(remediation_id: str, case: Case) -> None:
     if not case.secrets:
         return
@@ -258,6 +262,8 @@ def test_every_permission_is_used_and_every_call_is_permitted(remediation_id: st
     remediation = remediation_of(remediation_id)
     used: dict[str, set[str]] = {"read": set(), "write": set(), "undo": set()}
     for case in cases_of(remediation_id):
+        if not case.swept:
+            continue
         with bench(remediation_id, case.region) as b:
             _, attempt = begin(b, case)
             with b.watched() as calls:
@@ -274,6 +280,8 @@ def test_every_permission_is_used_and_every_call_is_permitted(remediation_id: st
                     attempt.undo()
                 used["undo"] |= {xform_name(c.operation) for c in b.writes(calls)}
             for one in calls:
+                if (one.service, one.operation) == ("macie2", "GetMacieSession"):
+                    continue  # the answer of Macie where it is off; a denied read is no success in the other sweeps
                 assert one.error is None or one.error not in (
                     "AccessDenied",
                     "AccessDeniedException",

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from botocore import xform_name
+from botocore.exceptions import ClientError
 from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
@@ -59,6 +60,15 @@ _CLUSTERS_OWN = (
     "MultiAZ",
     "PreferredBackupWindow",
 )
+_MEMBERS_OF_THEIR_OWN = ("aurora", "docdb", "neptune")
+"""
+Engines whose clusters have instances that can be modified; those of a Multi-AZ DB cluster cannot.
+
+Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/modify-multi-az-db-cluster.html
+"""
+
+_MONITORING_SERVICE = "monitoring.rds.amazonaws.com"
+_MONITORING_SECONDS = (0, 1, 5, 10, 15, 30, 60)
 _ATTRIBUTES = {"DBPortNumber": "port"}
 _CLUSTER_ATTRIBUTES = {"EnableIAMDatabaseAuthentication": "iam_auth", "Port": "port"}
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -98,6 +108,7 @@ class _Changes:
         proceed()
         after = dict(vars(resource))
         wanted = {names.get(name, xform_name(name)): name for name in request.parameters}
+        wanted |= {f"_{attribute}": name for attribute, name in wanted.items()}  # what moto keeps behind a property
         for name, value in request.parameters.items():
             if name in names:
                 after[names[name]] = value
@@ -109,6 +120,7 @@ class _Changes:
         vars(resource).update(instant)
         rest = {k: v for k, v in changed.items() if k not in instant}
         waiting = self.open.setdefault((request.account, request.region), [])
+        self._supersede(resource, set(wanted), waiting)
         at_once = bool(request.parameters.get("ApplyImmediately"))
         late = {} if at_once else {k: v for k, v in rest.items() if wanted.get(k) in _IN_MAINTENANCE_WINDOW}
         now = {k: v for k, v in rest.items() if k not in late}
@@ -125,9 +137,21 @@ class _Changes:
             waiting.append(_Change(resource, late, window + timedelta(seconds=MODIFYING_SECONDS), False))
         self._show_pending(resource, waiting)
 
+    def _supersede(self, resource: Any, asked: set[str], waiting: list[_Change]) -> None:
+        """
+        Let a new request for what waits for the window take its place; one for the value as it is takes it back.
+
+        Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_ModifyInstance.ApplyImmediately.html
+        """
+        for change in [change for change in waiting if change.resource is resource and not change.modifying]:
+            change.attributes = {k: v for k, v in change.attributes.items() if k not in asked}
+            if not change.attributes:
+                waiting.remove(change)
+
     def _show_pending(self, resource: Any, waiting: list[_Change]) -> None:
         """Show what is still to come as PendingModifiedValues, as far as that structure has it."""
-        pending = {k: v for change in waiting if change.resource is resource for k, v in change.attributes.items()}
+        mine = [change for change in waiting if change.resource is resource]
+        pending = {k.removeprefix("_"): v for change in mine for k, v in change.attributes.items()}
         shown = {
             "allocated_storage": "AllocatedStorage",
             "backup_retention_period": "BackupRetentionPeriod",
@@ -178,14 +202,42 @@ def _modify_instance(changes: _Changes, request: Request, proceed: Callable[[], 
         return proceed()
     _check_ready(instance)
     if instance.db_cluster_identifier:
+        if not instance.engine.startswith(_MEMBERS_OF_THEIR_OWN):
+            raise Refused(
+                "InvalidParameterCombination",
+                "The DB instance is part of a Multi-AZ DB cluster: modify the cluster with ModifyDBCluster.",
+            )
         for name in _CLUSTERS_OWN:
             if name in request.parameters:
                 raise Refused(
                     "InvalidParameterCombination",
                     f"The DB instance is a member of a cluster: change {name} of the cluster with ModifyDBCluster.",
                 )
+    _check_monitoring(changes.world, request, instance)
     changes.defer(request, instance, proceed, _ATTRIBUTES)
     return {"DBInstance": instance}
+
+
+def _check_monitoring(world: World, request: Request, instance: Any) -> None:
+    """Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html"""
+    interval = request.parameters.get("MonitoringInterval", instance.monitoring_interval)
+    role = request.parameters.get("MonitoringRoleArn")
+    if interval not in _MONITORING_SECONDS:
+        raise Refused("InvalidParameterValue", f"Invalid monitoring interval: {interval}")
+    if role and not interval:
+        raise Refused("InvalidParameterCombination", "MonitoringRoleArn needs a MonitoringInterval other than 0.")
+    if interval and not (role or instance.monitoring_role_arn):
+        raise Refused("InvalidParameterCombination", "A MonitoringInterval other than 0 needs a MonitoringRoleArn.")
+    if role is None:
+        return
+    context = {"aws:SourceAccount": request.account, "aws:SourceArn": instance.db_instance_arn}
+    try:
+        world.identity.service_assumes_role(_MONITORING_SERVICE, role, "rds-monitoring", context)
+    except ClientError as error:
+        raise Refused(
+            "InvalidParameterValue",
+            "The IAM role ARN value is invalid or does not include the required permissions for: ENHANCED_MONITORING",
+        ) from error
 
 
 def _modify_cluster(changes: _Changes, request: Request, proceed: Callable[[], Any]) -> Any:
@@ -200,6 +252,9 @@ def _modify_cluster(changes: _Changes, request: Request, proceed: Callable[[], A
     if cluster.status not in _READY:
         raise Refused("InvalidDBClusterStateFault", f"DB cluster {id_} is in {cluster.status} state.")
     changes.defer(request, cluster, proceed, _CLUSTER_ATTRIBUTES)
+    if "AutoMinorVersionUpgrade" in request.parameters and not cluster.engine.startswith(_MEMBERS_OF_THEIR_OWN):
+        for member in cluster.members:
+            member.auto_minor_version_upgrade = cluster.auto_minor_version_upgrade
     return {"DBCluster": cluster}
 
 
