@@ -135,7 +135,7 @@ def composed_script(
     named = ", ".join(f'"{name}": _auxiliary_{name}()' for name in remediation.auxiliary)
     text = "\n\n\n".join(
         [
-            f"# SHARR {remediation.id}, code {remediation.code}. The runtime stands here without its comments.\n"
+            f"# SHARR {remediation.id}, code {remediation.code}. All stands here without comments and docstrings.\n"
             + "\n".join(imports),
             f"REMEDIATION = {pformat(data, width=110, sort_dicts=False)}",
             *(part.text() for part in parts),
@@ -159,28 +159,23 @@ class _Part:
     """
     A module cut into what the composed text needs: its imports, and its body without them.
 
-    Scripts stand as they were written. The runtime, the same in every document, stands without docstrings, comments and
-    annotations: Plan and Apply each carry it, and 64 KB have to hold both.
+    They stand without docstrings, comments and annotations: Plan and Apply each carry all of it, and 64 KB have to hold
+    both. Who wants the reasons finds the same code, with its hash, in the repository.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        source = path.read_text()
-        tree = ast.parse(source)
-        drop: set[int] = set()
+        tree = ast.parse(path.read_text())
         self.imports: list[str] = []
         self.names: set[str] = set()
         self.title = (ast.get_docstring(tree) or "").splitlines()[0:1]
         rest: list[ast.stmt] = []
         for index, node in enumerate(tree.body):
-            lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
             if isinstance(node, ast.Import | ast.ImportFrom):
-                drop.update(lines)
                 if isinstance(node, ast.Import) or not (node.module or "").startswith("sharr"):
                     self.imports.append(ast.unparse(node))
                 continue
             if index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                drop.update(lines)
                 continue
             rest.append(node)
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -189,12 +184,7 @@ class _Part:
                 self.names.update(n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name))
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 self.names.add(node.target.id)
-        if path.parent.name == "runtime":
-            bare = [_Bare().visit(node) for node in rest]
-            self.body = "\n\n".join(ast.unparse(node) for node in bare)
-        else:
-            kept = [line for number, line in enumerate(source.splitlines(), 1) if number not in drop]
-            self.body = "\n".join(kept).strip()
+        self.body = "\n\n".join(ast.unparse(_Bare().visit(node)) for node in rest)
 
     def text(self) -> str:
         return f"# ---- {self.path.parent.name}/{self.path.name}: {''.join(self.title)}\n\n{self.body}"

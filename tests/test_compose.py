@@ -149,7 +149,7 @@ def test_the_document_takes_no_other_resource_and_its_pattern_is_javas(remediati
 
     assert "(?P" not in allowed
     assert not re.search(r"(?<!\\)\{[a-z_]+\}", allowed), "a placeholder is left"
-    for other in ("", "x", "*", "arn:aws:sqs:us-east-1:222222222222:queue", "arn:aws:s3:::a/b/../c", "i-0123456789"):
+    for other in ("", "x", "*", "arn:aws:events:us-east-1:222222222222:event-bus/bus", "arn:aws:s3:::a/b/../c", "i-0123456789"):
         assert not re.compile(allowed, re.ASCII).fullmatch(other), other
 
 

@@ -480,3 +480,59 @@ def test_a_difference_walks_dicts_and_takes_lists_whole() -> None:
     assert list(leaves(before, after)) == [("list",), ("rules", "a"), ("rules", "b")]
     assert at(before, ["rules", "a"]) == 1
     assert at(before, ["rules", "x", "y"]) is None
+
+
+def read_late(state: Json, target: Json) -> list[Json]:
+    """A plan whose undo reads the document when it is played, and puts what it read then."""
+    if state["config"]["a"] != "off":
+        return []
+    late = call("svc", "get_secret", {}, name="now", secret=True, leaf=["a"])
+    back = call("svc", "put_value", {"Name": "a", "Value": "off", "With": ref("now", "Document.Secret")}, leaf=["a"])
+    return [call("svc", "put_value", {"Name": "a", "Value": "on"}, undo=[late, back])]
+
+
+def test_an_undo_reads_late_and_no_record_holds_what_it_read() -> None:
+    world = World(Service(a="off"), read_late)
+    world.look()
+
+    assert world.take_back()["outcome"] == "UNDONE"
+
+    assert world.service.writes[-1][1]["With"] == "canary"
+    assert "canary" not in json.dumps([world.journal, world.saves])
+
+
+def test_a_rollback_reads_late_too() -> None:
+    service = Service(a="off", b=False)
+    service.fails["b"] = [error("Refused")]
+    world = World(service, lambda state, target: [*read_late(state, target), *turn_on("b")(state, target)])
+
+    result = world.look()
+
+    assert result["restored"]
+    assert service.writes[-1][1] == {"Name": "a", "Value": "off", "With": "canary"}
+    assert "canary" not in json.dumps([result, world.journal, world.saves])
+
+
+def test_an_undo_that_failed_after_its_late_read_reads_again() -> None:
+    world = World(Service(a="off"), read_late)
+    world.look()
+    world.service.fails["a"] = [error("Throttling")]
+    journal = new_journal("00000000-0000-0000-0000-000000000002")
+
+    def take_back() -> Json:
+        return undo(world.code, world, world.target, world.journal, journal, world.save, sleep=lambda s: None)
+
+    assert take_back()["outcome"] == "RETRY"
+    assert take_back()["outcome"] == "UNDONE"
+    assert world.service.writes[-1][1]["With"] == "canary"
+
+
+def test_the_inverse_of_a_look_that_died_reads_late() -> None:
+    world = World(Service(a="off"), read_late)
+    world.look()
+    world.journal = json.loads(world.saves[0])  # the process died after its write
+
+    world.look()
+
+    assert world.take_back()["outcome"] == "UNDONE"
+    assert world.service.writes[-1][1]["With"] == "canary"

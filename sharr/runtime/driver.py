@@ -102,19 +102,25 @@ def remediate(
     return _verify(remediation, access, target, journal, sleep)
 
 
-def resolve(value: Any, results: Json, journal: Json) -> Any:
-    """Return *value* with references and $json replaced. Raises CallFailed for a reference that gives nothing."""
+def resolve(value: Any, results: Json, journal: Json, later: Collection[str] = ()) -> Any:
+    """
+    Return *value* with references and $json replaced. Raises CallFailed for a reference that gives nothing.
+
+    References to the names in *later*, an undo's own late reads, stay until it is played (outside of $json).
+    """
     if isinstance(value, dict):
         if value.keys() == {"$json"}:
             return json.dumps(resolve(value["$json"], results, journal), separators=(",", ":"))
         if value.keys() == {"$ref", "path"}:
+            if value["$ref"] in later:
+                return value
             found = _referred(value["$ref"], value["path"], results, journal)
             if found is None:
                 raise CallFailed(f"the answer of {value['$ref']} has no {value['path']}")
             return found
-        return {key: resolve(inner, results, journal) for key, inner in value.items()}
+        return {key: resolve(inner, results, journal, later) for key, inner in value.items()}
     if isinstance(value, list):
-        return [resolve(inner, results, journal) for inner in value]
+        return [resolve(inner, results, journal, later) for inner in value]
     return value
 
 
@@ -145,15 +151,13 @@ def _apply(
     done: list[Json] = []
     for entry in batch:
         try:
-            answer = perform(aws, entry, results, journal, sleep, secrets)
+            perform(aws, entry, results, journal, sleep, secrets)
         except CallFailed as error:
             error.args = (f"{named(entry)}: {error}",)
             if error.unknown:
                 done.append(entry)
                 _remember_inverses(entry, results, journal)
             return done, error
-        if entry.get("name"):
-            results[entry["name"]] = answer
         if not is_read(entry):
             done.append(entry)
             _remember_inverses(entry, results, journal)
@@ -165,12 +169,13 @@ def _remember_inverses(entry: Json, results: Json, journal: Json) -> None:
         journal["undo"] = []
         return
     mine = []
+    later = {u.get("name") for u in entry.get("undo", ())}
     for inverse in entry.get("undo", ()):
         try:
             mine.append(
                 inverse
                 if "wait" in inverse
-                else inverse | {"parameters": resolve(inverse["parameters"], results, journal)}
+                else inverse | {"parameters": resolve(inverse["parameters"], results, journal, later)}
             )
         except CallFailed:
             journal["left"].append(f"{named(entry)}: its answer is not known, so {named(inverse)} could not be kept")
@@ -196,8 +201,8 @@ def perform(
     journal: Json,
     sleep: Callable[[float], None],
     secrets: Collection[str] = (),
-) -> Any:
-    """Make one call and return its answer. Raises CallFailed; its text never quotes what came from a secret answer."""
+) -> None:
+    """Make one call; its answer goes to *results* by its name. Raises CallFailed, which quotes no secret answer."""
     parameters = resolve(entry["parameters"], results, journal)
     quiet = bool(entry.get("secret")) or bool(set(secrets) & set(references(entry["parameters"])))
     spent, pause = 0.0, 0.5
@@ -207,10 +212,10 @@ def perform(
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code in entry.get("fine", ()):
-                return None
+                return
             if code in entry.get("skip", ()):
                 journal["left"].append(f"{named(entry)} {json.dumps(parameters)[:120]}: {code}")
-                return None
+                return
             if code in entry.get("retry", ()) and spent < RETRY_SECONDS:
                 sleep(pause)
                 spent, pause = spent + pause, min(pause * 2, 4)
@@ -227,7 +232,9 @@ def perform(
         refused = jmespath.search(entry["fail_if"], answer) if entry.get("fail_if") else None
         if refused:
             raise CallFailed("refused in the answer" if quiet else f"refused in the answer: {str(refused)[:200]}")
-        return answer
+        if entry.get("name"):
+            results[entry["name"]] = answer
+        return
 
 
 def _take_back(
@@ -244,9 +251,10 @@ def _take_back(
     todo = [c for c in journal["undo"] if "wait" not in c]
     if todo:
         player = access.undo(todo, state)
+        results: Json = {}
         for inverse in todo:
             try:
-                perform(player, inverse, {}, journal, sleep)
+                perform(player, inverse, results, journal, sleep, {c.get("name", "") for c in todo})
             except CallFailed as error:
                 problems.append(f"{named(inverse)}: {error}")
     outcome = "RETRY" if failure.passing else "FAILED"

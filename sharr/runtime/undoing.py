@@ -8,7 +8,7 @@ from typing import Any
 
 from sharr.runtime.contract import CannotRepair, ResourceGone
 from sharr.runtime.driver import VERIFY_PAUSES_SECONDS, bare, one_look, pending, perform
-from sharr.runtime.planning import CallFailed, Json, at, ended, inspected, leaves, named, paths_text, refused
+from sharr.runtime.planning import CallFailed, Json, at, ended, inspected, is_read, leaves, named, paths_text, refused
 
 
 def undo(
@@ -57,14 +57,17 @@ def undo(
         player = access.undo(batch, now)
         journal["undo"] = todo
         save(journal)
+        results: Json = {}
         for number, one in enumerate(batch):
             try:
-                perform(player, one, {}, journal, sleep)
+                perform(player, one, results, journal, sleep, {c.get("name", "") for c in batch})
             except CallFailed as error:
-                journal["undo"] = todo[number:]
+                # What was read for the calls that are still to come is read again with them.
+                journal["undo"] = [c for c in todo[:number] if is_read(c)] + todo[number:]
                 error.args = (f"{named(one)}: {error}",)
                 return refused(error)
-            journal["plan"].append(bare(one))
+            if not is_read(one):
+                journal["plan"].append(bare(one))
         journal["undo"] = [c for c in todo[len(batch) :] if c is not pause]
         if pause:
             return pending(remediation, target, journal, pause["wait"], pause["seconds"])

@@ -61,22 +61,41 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
             raise CannotRepair(f"which bucket {domain} means is not known", "look whether it exists, by hand")
         return []
     distribution = {"Id": target["resource"]["distribution"]}
-    # An id may hold anything, also what ends a literal of JMESPath.
-    missing = json.dumps(facts["missing"]).replace("`", "\\u0060")
-    kept = f"Origins.Items[?!contains(`{missing}`, Id)]"
-    merged = "merge(@, {Origins: {Quantity: length(" + kept + "), Items: " + kept + "} })"
-    write = {"IfMatch": ref("old", "ETag"), "DistributionConfig": ref("old", f"DistributionConfig.{merged}")}
+    # The header values are not in the record, so they do not come back.
+    back = [{**origins[name], "CustomHeaders": {"Quantity": 0}} for name in facts["missing"]]
+    headers = sorted({header for name in facts["missing"] for header in origins[name]["CustomHeaders"]})
+    others = f"Origins.Items[?!contains({literal(facts['missing'])}, Id)]"
+    undo = [
+        call("cloudfront", "get_distribution_config", distribution, name="now", secret=True, leaf=["origins"]),
+        call(
+            "cloudfront",
+            "update_distribution",
+            distribution | with_origins("now", f"[{others}, {literal(back)}][]"),
+            leaf=["origins"],
+        ),
+    ]
     return [
         call("cloudfront", "get_distribution_config", distribution, name="old", secret=True),
         call(
             "cloudfront",
             "update_distribution",
-            distribution | write,
-            final="a distribution is written only as a whole, with secret header values that are never recorded: "
-            "what was taken out is in the record, without them",
+            distribution | with_origins("old", others),
+            undo=undo,
+            lost=f"the values of the custom headers {', '.join(headers)}" if headers else None,
             explain={"PreconditionFailed": "somebody changed the distribution at the same time: repair it again"},
         ),
     ]
+
+
+def with_origins(name: str, origins: str) -> dict[str, Any]:
+    """Parameters that write what *name* read, with *origins* (an expression on the configuration)."""
+    merged = "DistributionConfig.merge(@, {Origins: {Quantity: length(" + origins + "), Items: " + origins + "} })"
+    return {"IfMatch": ref(name, "ETag"), "DistributionConfig": ref(name, merged)}
+
+
+def literal(value: Any) -> str:
+    """*value* as a literal of JMESPath; an id may hold anything, also what ends a literal."""
+    return "`" + json.dumps(value).replace("`", "\\u0060") + "`"
 
 
 def exists(s3: Any, bucket: str, account: str) -> bool:

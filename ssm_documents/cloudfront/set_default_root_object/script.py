@@ -54,14 +54,18 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         raise CannotRepair(why, "put it there, or name another object by hand")
     distribution = {"Id": target["resource"]["distribution"]}
     config = ref("old", "DistributionConfig.merge(@, {DefaultRootObject: '" + wanted + "'})")
+    without = ref("now", "DistributionConfig.merge(@, {DefaultRootObject: ''})")
+    back, leaf = {"IfMatch": ref("now", "ETag"), "DistributionConfig": without}, ["default_root_object"]
     return [
         call("cloudfront", "get_distribution_config", distribution, name="old", secret=True),
         call(
             "cloudfront",
             "update_distribution",
             distribution | {"IfMatch": ref("old", "ETag"), "DistributionConfig": config},
-            final="a distribution is written only as a whole, with secret header values that are never recorded: "
-            "remove the name of the object by hand",
+            undo=[
+                call("cloudfront", "get_distribution_config", distribution, name="now", secret=True, leaf=leaf),
+                call("cloudfront", "update_distribution", distribution | back, leaf=leaf),
+            ],
             explain={"PreconditionFailed": "somebody changed the distribution at the same time: repair it again"},
         ),
     ]
