@@ -2,7 +2,7 @@
 The demo: breaks resources all over the emulated organization and watches the deployed templates repair them.
 
 `python -m sandbox.demo` prints what a person reads; `--json` the same for programs; build/demo.html is written by both.
-It shows one remediation of each service; `--all` breaks and repairs a resource for every control instead.
+It shows the remediations of SHOWN; `--all` breaks and repairs a resource for every control instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -41,7 +41,38 @@ REPORT = ROOT / "build" / "demo.html"
 LONGEST_WAIT_MINUTES = 45
 WIDTH = 150
 """Of the tables where the output is no terminal: a log or a file."""
-OWN_STANDARDS = ("AFSBP", "CIS140")
+SHOWN = {
+    "ec2/revoke_open_ingress": "SC",
+    "kms/rotate_key": "CIS140",
+    "s3/require_tls": "AFSBP",
+    "rds/make_instance_private": "SC",
+    "ec2/log_vpc_traffic": "CIS140",
+    "iam/strengthen_password_policy": "AFSBP",
+    "cloudtrail/create_trail": "SC",
+    "ec2/make_snapshots_private": "SC",
+    "lambda/remove_public_access": "AFSBP",
+    "dynamodb/scale_with_demand": "SC",
+    "guardduty/enable_detector": "SC",
+    "elb/redirect_http": "AFSBP",
+    "tags/add_required_tags": "Tagging",
+    "s3/block_public_access": "SC",
+    "secretsmanager/turn_on_rotation": "SC",
+    "config/record_configuration": "CIS140",
+}
+"""
+Remediation -> the standard whose finding is shown; by turns a rule repairs it and the button.
+
+A choice of what differs: in the function and in a runbook, seconds and minutes, of one resource and of an account, by
+standards' own findings, with a choice of the user's.
+"""
+CHECKED_IN_ONE_REGION = ("cloudfront/",)
+"""
+Services whose findings are the home Region's here, us-east-1.
+
+Source: https://docs.aws.amazon.com/securityhub/latest/userguide/cloudfront-controls.html
+"""
+LOADED = ("AFSBP", "CIS140", "Tagging")
+"""Playbooks that the demo loads beside SC's."""
 
 
 @dataclass(slots=True)
@@ -75,6 +106,11 @@ class Broken:
     finding: dict[str, Any]
     trigger: str
 
+    @property
+    def is_shown(self) -> bool:
+        """Tell whether the demo shows this remediation, which others may break as well."""
+        return self.remediation.id in SHOWN
+
 
 def cases(remediation: Remediation) -> tuple[Any, ...]:
     """Return CASES of a remediation's test module: the demo is derived from the folders, as everything is."""
@@ -89,26 +125,17 @@ def cases(remediation: Remediation) -> tuple[Any, ...]:
     return tuple(module.CASES)
 
 
-def one_of_each_service(remediations: list[Remediation]) -> list[Remediation]:
-    """Return the first remediation of each service whose first case can be undone and needs no choice of the user's."""
-    found: dict[str, Remediation] = {}
-    for remediation in remediations:
-        service = remediation.id.split("/")[0]
-        first = cases(remediation)[0]
-        if service not in found and not first.settings and not first.irreversible:
-            found[service] = remediation
-    return list(found.values())
+def choices(of: Iterable[Any]) -> str:
+    """Return what CASES need of the user's choices, as the admin stack's parameter RemediationParameters takes it."""
+    return "; ".join(f"{case.control}:{name}={value}" for case in of for name, value in case.settings.items())
 
 
 def finding_of(
-    world: Sandbox, case: Any, place: Place, resource_id: str, remediation: Remediation, *, own: bool = False
+    world: Sandbox, case: Any, place: Place, resource_id: str, remediation: Remediation, standard: str | None = None
 ) -> dict[str, Any]:
-    """Return the failed finding of a broken resource; with *own*, of a standard that has ids of its own."""
-    owns = [
-        s for s in OWN_STANDARDS if samples.standards()[s].serves(case.control) and samples.own_ids(s, case.control)
-    ]
-    tagging = samples.standards()["Tagging"]
-    standard = owns[0] if own and owns else "Tagging" if tagging.serves(case.control) else "SC"
+    """Return the failed finding of a broken resource, as *standard* has it; left out, in the consolidated shape."""
+    if standard is None:
+        standard = "Tagging" if samples.standards()["Tagging"].serves(case.control) else "SC"
     types = [
         r.type
         for r in remediation.resources
@@ -122,7 +149,6 @@ def finding_of(
         partition=place.partition,
         resource_id=resource_id,
         resource_type=types[0],
-        shape="standard" if standard in OWN_STANDARDS else "consolidated",
         now=world.clock.now(),
     )
     found["AwsAccountName"] = world.organization.names[place.account]
@@ -131,12 +157,18 @@ def finding_of(
 
 
 class Demo:
-    """The scenes of the demo, in the order in which a person sees them."""
+    """
+    The scenes of the demo, in the order in which a person sees them.
 
-    def __init__(self, world: Sandbox) -> None:
+    With *every*, it is one resource of every remediation that is broken, not of those in SHOWN.
+    """
+
+    def __init__(self, world: Sandbox, *, every: bool = False) -> None:
         self.world = world
         self.remediations = [load(folder) for folder in folders()]
-        self.shown = one_of_each_service(self.remediations)
+        by_id = {remediation.id: remediation for remediation in self.remediations}
+        self.shown = self.remediations if every else [by_id[id_] for id_ in SHOWN]
+        self.standards: Mapping[str, str] = {} if every else SHOWN
         self.broken: list[Broken] = []
         self.seconds: dict[str, float] = {}
         self.refused: list[dict[str, str]] = []
@@ -152,20 +184,22 @@ class Demo:
         """
         Deploy the three stacks everywhere; the controls *automatic* are switched on, the others have the button.
 
-        Left out, it is all controls of every second remediation that is shown.
+        Left out, it is the control shown of every second remediation that is shown; "*" alone means all controls.
         """
         names = [s.name for s in samples.standards()]
+        first = [cases(remediation)[0] for remediation in self.shown]
         with self.timed("synthesize"):
             scene.assembly()
         if automatic is None:
-            automatic = sorted({c for r in self.shown[::2] for c in r.controls})
-        switched_on = {
-            f"{standard}AutomaticControls": ",".join(c for c in automatic if samples.standards()[standard].serves(c))
-            for standard in (names if every_playbook else ("SC", *OWN_STANDARDS))
-        }
-        loaded = {f"Load{standard}AdminStack": "yes" for standard in (names if every_playbook else OWN_STANDARDS)}
+            automatic = [case.control for case in first[::2]]
+        loaded = names if every_playbook else ("SC", *LOADED)
+        parameters = {"RemediationParameters": choices(first)}
+        for standard in map(samples.standards().__getitem__, loaded):
+            taken = [c for c in automatic if c == "*" or standard.serves(c)]
+            parameters[f"{standard.name}AutomaticControls"] = ",".join(taken)
+            parameters[f"Load{standard.name}AdminStack"] = "yes"
         with self.timed("deploy"):
-            self.deployment = scene.deploy(self.world, parameters={**switched_on, **loaded})
+            self.deployment = scene.deploy(self.world, parameters=parameters)
         self.automatic = set(automatic)
         table = self.deployment.admin["TableName"]
         organization = self.world.organization
@@ -187,10 +221,14 @@ class Demo:
                 case = cases(remediation)[0]
                 account = organization.members[number % len(organization.members)]
                 region = organization.regions[number % len(organization.regions)]
+                if remediation.id.startswith(CHECKED_IN_ONE_REGION):
+                    region = organization.home
                 place = Place(self.world, account, case.region or region)
                 resource_id = case.break_it(place)
-                finding = finding_of(self.world, case, place, resource_id, remediation, own=number % 3 == 1)
-                trigger = "automatic" if case.control in self.automatic else "remediate"
+                standard = self.standards.get(remediation.id)
+                finding = finding_of(self.world, case, place, resource_id, remediation, standard)
+                is_automatic = bool(self.automatic & {case.control, "*"})
+                trigger = "automatic" if is_automatic else "remediate"
                 self.broken.append(Broken(remediation, case, place, resource_id, finding, trigger))
 
     def publish(self) -> None:
@@ -236,11 +274,14 @@ class Demo:
         member, home = organization.members[0], organization.home
         stranger = "999999999999"
         group = Place(self.world, member, home).arn("ec2", "security-group/sg-0123456789abcdef0")
+        # Only what is switched on has a rule that lets a forged finding in.
+        switched_on = (b for b in self.broken if b.trigger == "automatic")
+        control = next(b.case.control for b in switched_on if b.remediation.id == "ec2/revoke_open_ingress")
 
         def forged(account: str = member, resource: str = group, **changes: Any) -> dict[str, Any]:
             made = samples.finding(
                 "SC",
-                "EC2.2",
+                control,
                 account=account,
                 region=home,
                 resource_id=resource,
@@ -425,6 +466,8 @@ def main(arguments: list[str] | None = None) -> int:
             "refused": refused,
             "seconds": {name: round(value, 2) for name, value in demo.seconds.items()},
             "calls": len(world.identity.calls),
+            "remediations": len(demo.remediations),
+            "controls": len({control for remediation in demo.remediations for control in remediation.controls}),
             "not_known": len(world.not_known()),
         }
         REPORT.parent.mkdir(exist_ok=True)
@@ -482,6 +525,10 @@ def show(console: Console, shown: dict[str, Any]) -> None:
         f"{passing} controls pass on the live resource."
     )
     console.print(f"{shown['calls']} API calls, every one judged by IAM. Seconds: {shown['seconds']}")
+    console.print(
+        f"Shown is a choice of {shown['remediations']} remediations; `make demo ARGS=--all` breaks and repairs a resource "
+        f"for each of {shown['controls']} controls."
+    )
     console.print(f"Report: {REPORT.relative_to(ROOT)}")
 
 

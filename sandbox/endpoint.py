@@ -48,8 +48,12 @@ def serve(port: int) -> None:
 
 
 def set_scene(world: Sandbox) -> Demo:
-    """Deploy the stacks, break a resource for every remediation, and let Security Hub find them."""
-    demo = Demo(world)
+    """
+    Deploy the stacks, break a resource for every remediation, and let Security Hub find them.
+
+    What a repair needs of the user's choices is chosen, so that each of them can be pressed.
+    """
+    demo = Demo(world, every=True)
     demo.deploy(automatic=SWITCHED_ON)
     demo.break_things()
     for account in world.organization.accounts:
@@ -98,7 +102,7 @@ def welcome(demo: Demo, url: str) -> str:
         console.print(table)
     names = ", ".join(f"{organization.names[a]} {a}" for a in organization.accounts)
     member = organization.names[organization.members[0]]
-    waiting = next(row.control for row in rows if row.workflow == "NEW")
+    waiting = next(r.control for b, r in zip(demo.broken, rows, strict=True) if r.workflow == "NEW" and b.is_shown)
     python = f"{_python()} -m sandbox"
     query = "Findings[].[Compliance.SecurityControlId,AwsAccountName,Region,Workflow.Status,Note.Text]"
     return f"""

@@ -16,7 +16,7 @@ from sharr.remediation import Kind, Permission, Remediation
 
 SESSION_POLICY_CHARACTERS = 2048
 # What a value may hold before it goes into a policy: nothing that IAM reads as a wildcard or a variable.
-SAFE = r"[A-Za-z0-9+=,.@_/:-]{1,512}"
+SAFE = r"[A-Za-z0-9+=,.@_/:#!-]{1,512}"
 
 
 class UnsafeValue(Exception):
@@ -64,7 +64,7 @@ def session_policy(
         for kind in kinds
         for permission in remediation.permissions(kind)
         if (kind == "read" or planned is None or planned & set(permission.operations))
-        and all(name not in values or values[name] in allowed for name, allowed in permission.only.items())
+        and all(values.get(name) in allowed for name, allowed in permission.only.items())
     ]
 
     def filled(template: str) -> str:

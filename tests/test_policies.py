@@ -229,6 +229,8 @@ def test_what_a_role_may_write_is_in_its_own_account(remediation: Remediation) -
             of = [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
             for resource in of:
                 parts = resource.replace("AWS::", "AWS").split(":", 5)
+                if statement["Action"] == ["kms:CreateGrant"] and "kms:ViaService" in str(statement["Condition"]):
+                    continue  # a key may be another account's, whose policy says so; the service makes the grant
                 assert resource == "*" or parts[4] in ("", "${AWSAccountId}"), (statement["Action"], resource)
 
 
@@ -246,4 +248,4 @@ def test_an_undo_or_a_write_adds_to_what_may_be_read(remediation: Remediation, k
     except PolicyTooLarge:  # the sweeps make the policies of real plans
         return
 
-    assert actions(text) == {p.action for p in remediation.read}
+    assert actions(text) == {p.action for p in remediation.read if not p.only}

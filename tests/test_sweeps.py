@@ -307,7 +307,7 @@ def test_session_policies_fit_with_the_longest_values(remediation_id: str) -> No
                 json.dumps([p.on for k in ("read", "write", "undo") for p in remediation.permissions(k)]),
             )
         )  # type: ignore[arg-type]
-        filled = dict.fromkeys(names, "x" * 64) | values | groups
+        filled = dict.fromkeys(names, "x" * 64) | values | groups | {"type": form.type}
         for kinds in (("read",), ("read", "write"), ("read", "undo")):
             text = session_policy(remediation, kinds, filled)  # type: ignore[arg-type]
             assert len(text) <= SESSION_POLICY_CHARACTERS

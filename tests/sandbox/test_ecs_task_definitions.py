@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.additions.ecs_task_definitions import DEPLOYING_SECONDS
+from sandbox.additions.ecs_task_definitions import DEPLOYING_SECONDS, FAILED_TASKS, fail_deployments
 from tests.sandbox.fakes import a_world, error_of
 
 CONTAINER = {"name": "web", "image": "nginx", "memory": 128}
@@ -94,3 +94,25 @@ def test_a_service_that_codedeploy_deploys_gets_no_task_definition() -> None:
         update = lambda: ecs.update_service(cluster="shop", service="web", taskDefinition="orders:2")  # noqa: E731
 
         assert error_of(update) == "InvalidParameterException"
+
+
+def test_a_deployment_whose_tasks_do_not_start_goes_on_or_is_rolled_back() -> None:
+    """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html"""
+    for roll_back in (False, True):
+        with a_world() as world:
+            ecs = ecs_of(world, 2)
+            ecs.create_cluster(clusterName="shop")
+            made = ecs.create_service(cluster="shop", serviceName="web", taskDefinition="orders:1", desiredCount=0)
+            first = made["service"]["taskDefinition"]
+            second = first.removesuffix(":1") + ":2"
+            fail_deployments("222222222222", "us-east-1", "web", second, roll_back=roll_back)
+            ecs.update_service(cluster="shop", service="web", taskDefinition=second)
+
+            world.clock.advance(DEPLOYING_SECONDS)
+
+            (web,) = ecs.describe_services(cluster="shop", services=["web"])["services"]
+            told = ecs.list_service_deployments(cluster="shop", service="web", status=["ROLLBACK_SUCCESSFUL"])
+            newest = web["deployments"][0]
+            state = (newest["rolloutState"], newest["failedTasks"], len(told["serviceDeployments"]))
+            assert web["taskDefinition"] == (first if roll_back else second)
+            assert state == (("COMPLETED", 0, 1) if roll_back else ("IN_PROGRESS", FAILED_TASKS, 0))

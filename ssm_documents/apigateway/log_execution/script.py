@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from sharr.runtime.contract import CannotRepair, ResourceGone, auxiliary, call
+from sharr.runtime.contract import CannotRepair, ResourceGone, auxiliary, call, ref
 
 ALL = "*/*"  # every method without settings of its own
 DEFAULT = "default"
@@ -96,18 +97,21 @@ def path_of(key: str) -> str:
 
 
 def socket_call(whole: dict[str, Any], wrong: list[str], level: str, target: dict[str, Any]) -> dict[str, Any]:
-    """Routes' settings are written whole, so each is handed back with all that it had."""
-    routes = {
-        key.removeprefix("route "): whole["routes"][key.removeprefix("route ")] for key in wrong if key != DEFAULT
-    }
+    """Routes' settings are written whole: the repair keeps what else a route has now, an undo what it has by then."""
+    stage = {"ApiId": target["resource"]["api_id"], "StageName": target["resource"]["stage"]}
+    change: dict[str, Any] = dict(stage)
+    back: dict[str, Any] = dict(stage)
+    if DEFAULT in wrong:
+        change["DefaultRouteSettings"] = whole["default"] | {"LoggingLevel": level}
+        back["DefaultRouteSettings"] = with_former_level("DefaultRouteSettings", whole["default"])
+    for key in (key.removeprefix("route ") for key in wrong if key != DEFAULT):
+        one = whole["routes"][key]
+        change.setdefault("RouteSettings", {})[key] = one | {"LoggingLevel": level}
+        back.setdefault("RouteSettings", {})[key] = with_former_level("RouteSettings." + json.dumps(key), one)
+    undo = [call("apigatewayv2", "get_stage", stage, name="now"), call("apigatewayv2", "update_stage", back)]
+    return call("apigatewayv2", "update_stage", change, undo=undo)
 
-    def written(change: dict[str, str]) -> dict[str, Any]:
-        stage = {"ApiId": target["resource"]["api_id"], "StageName": target["resource"]["stage"]}
-        if DEFAULT in wrong:
-            stage["DefaultRouteSettings"] = {"LoggingLevel": "OFF"} | whole["default"] | change
-        if routes:
-            stage["RouteSettings"] = {k: {"LoggingLevel": "OFF"} | one | change for k, one in routes.items()}
-        return stage
 
-    undo = call("apigatewayv2", "update_stage", written({}))
-    return call("apigatewayv2", "update_stage", written({"LoggingLevel": level}), undo=[undo])
+def with_former_level(path: str, old: dict[str, Any]) -> dict[str, Any]:
+    level = json.dumps({"LoggingLevel": old.get("LoggingLevel") or "OFF"})
+    return ref("now", "merge(not_null(" + path + ", `{}`), `" + level + "`)")

@@ -216,6 +216,29 @@ def test_other_settings_of_routes_stay_and_a_route_that_logs_is_not_touched() ->
     assert after["default"] == before["default"] | {"LoggingLevel": "ERROR"}
 
 
+def test_an_undo_gives_routes_their_level_back_and_nothing_else() -> None:
+    """Their settings are written whole: what somebody else has changed in them since must stay."""
+    with bench(ID) as b:
+        arn = web_socket(b)
+        gateway = b.client("apigatewayv2")
+        stage = {"ApiId": arn.split("/")[2], "StageName": "prod"}
+        odd = 'say "hi" to `you`'
+        gateway.update_stage(**stage, RouteSettings={odd: {"DataTraceEnabled": True}})
+        attempt = b.attempt("APIGateway.1", arn)
+        attempt.look()
+        send = settings_of(b, arn)["send"] | {"ThrottlingBurstLimit": 70}
+        default = settings_of(b, arn)["default"] | {"ThrottlingBurstLimit": 110}
+        gateway.update_stage(**stage, DefaultRouteSettings=default, RouteSettings={"send": send})
+
+        result = attempt.undo()
+
+        after = settings_of(b, arn)
+    assert result["outcome"] == "UNDONE", result
+    assert after["send"] == send | {"LoggingLevel": "OFF"}
+    assert after["default"] == default | {"LoggingLevel": "OFF"}
+    assert after[odd] == {"DataTraceEnabled": True, "LoggingLevel": "OFF"}
+
+
 @pytest.mark.parametrize("path", ["/restapis/abcdefghij/stages/prod", "/apis/abcdefghij/stages/prod"])
 def test_a_stage_that_is_gone_is_compliant(path: str) -> None:
     with bench(ID) as b:

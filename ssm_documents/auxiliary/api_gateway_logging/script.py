@@ -12,14 +12,17 @@ ROLE = "sharr-api-gateway-logging"
 
 
 def look(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
-    """Return is: the ARN of the role that is set, or None; role: is our own there? (asked only where none is set)."""
-    # Source: https://docs.aws.amazon.com/apigateway/latest/api/API_GetAccount.html
+    """
+    Return is: the ARN of the role that is set, or None; role: is our own there? (asked only where none is set).
+
+    A role of that name under another path is somebody else's.
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_GetAccount.html
+    """
     current = aws.client("apigateway").get_account().get("cloudwatchRoleArn") or None
     role = False
     if not current:
         try:
-            aws.client("iam").get_role(RoleName=ROLE)
-            role = True
+            role = aws.client("iam").get_role(RoleName=ROLE)["Role"]["Path"] == "/sharr/"
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchEntity":
                 raise

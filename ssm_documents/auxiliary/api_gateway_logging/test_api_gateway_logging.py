@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sharr.scripts import load_script
 from tests.harness import bench
 
 FOLDER = DOCUMENTS / "auxiliary" / "api_gateway_logging"
+ROLE = "sharr-api-gateway-logging"
 TARGET: dict[str, Any] = {"partition": "aws-cn", "account": "222222222222", "region": "cn-north-1"}
 
 
@@ -38,9 +40,38 @@ def test_a_missing_role_is_said_first() -> None:
     assert "member-roles" in caught.value.to_do
 
 
-def test_look_finds_neither_in_a_new_account() -> None:
+@pytest.mark.parametrize(("path", "there"), [(None, False), ("/sharr/", True), ("/", False)])
+def test_look_tells_whether_our_role_is_there(path: str | None, there: bool) -> None:
     with bench("apigateway/log_execution") as b:
-        assert script().look(b, TARGET) == {"is": None, "role": False}
+        if path:
+            document = json.dumps({"Version": "2012-10-17", "Statement": []})
+            b.client("iam").create_role(RoleName=ROLE, Path=path, AssumeRolePolicyDocument=document)
+
+        assert script().look(b, TARGET) == {"is": None, "role": there}
+
+
+@pytest.mark.parametrize("path", [None, "/"])
+def test_a_person_is_told_that_our_role_is_missing_and_not_that_a_read_was_denied(path: str | None) -> None:
+    """With the remediation's own role: IAM judges a role that does not exist by its name without a path."""
+    with bench("apigateway/log_execution") as b:
+        if path:
+            document = json.dumps({"Version": "2012-10-17", "Statement": []})
+            b.client("iam").create_role(RoleName=ROLE, Path=path, AssumeRolePolicyDocument=document)
+        gateway = b.client("apigateway")
+        api = gateway.create_rest_api(name="orders")["id"]
+        method = {"restApiId": api, "resourceId": gateway.get_resources(restApiId=api)["items"][0]["id"]}
+        gateway.put_method(**method, httpMethod="GET", authorizationType="NONE")
+        gateway.put_integration(**method, httpMethod="GET", type="MOCK")
+        deployment = gateway.create_deployment(restApiId=api)["id"]
+        gateway.create_stage(restApiId=api, stageName="prod", deploymentId=deployment)
+        stage = b.arn("apigateway", f"/restapis/{api}/stages/prod", account="")
+
+        with b.watched() as calls:
+            result = b.remediate("APIGateway.1", stage, settings={"setAccountRole": "true"})
+
+    assert (result["outcome"], result["why"]) == ("FAILED", f"the account has no role /sharr/{ROLE}")
+    assert result["to_do"] == "deploy the member-roles stack in this account"
+    assert not b.writes(calls)
 
 
 def test_the_role_is_api_gateways_alone_and_writes_in_the_own_account_only() -> None:

@@ -21,9 +21,8 @@ def look(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
         arn = f"arn:{target['partition']}:logs:{target['region']}:{target['account']}:log-group:{name}"
         tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
         group = {"ours": TAGS.items() <= tags.items(), "days": found.get("retentionInDays")}
-    role = True
-    try:
-        aws.client("iam").get_role(RoleName=ROLE)
+    try:  # one of that name under another path is somebody else's
+        role = aws.client("iam").get_role(RoleName=ROLE)["Role"]["Path"] == "/sharr/"
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchEntity":
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sharr.scripts import load_script
 from tests.harness import bench
 
 FOLDER = DOCUMENTS / "auxiliary" / "flow_log_group"
+ROLE = "sharr-flow-log-delivery"
 VPC = "vpc-0123456789abcdef0"
 NAME = f"/sharr/vpc/{VPC}"
 
@@ -73,6 +75,28 @@ def test_look_takes_the_group_of_exactly_that_name(name: str, tags: dict[str, st
         facts = script().look(b, target())
 
         assert facts == {"name": NAME, "role": False, "group": found}
+
+
+@pytest.mark.parametrize(("path", "there"), [("/sharr/", True), ("/", False)])
+def test_a_role_under_another_path_is_not_ours(path: str, there: bool) -> None:
+    with bench("ec2/log_vpc_traffic") as b:
+        document = json.dumps({"Version": "2012-10-17", "Statement": []})
+        b.client("iam").create_role(RoleName=ROLE, Path=path, AssumeRolePolicyDocument=document)
+
+        assert script().look(b, target())["role"] is there
+
+
+def test_a_person_is_told_that_our_role_is_missing_and_not_that_a_read_was_denied() -> None:
+    """With the remediation's own role: IAM judges a role that does not exist by its name without a path."""
+    with bench("ec2/log_vpc_traffic") as b:
+        vpc = b.client("ec2").create_vpc(CidrBlock="10.6.0.0/16")["Vpc"]["VpcId"]
+
+        with b.watched() as calls:
+            result = b.remediate("EC2.6", b.arn("ec2", f"vpc/{vpc}"))
+
+    assert (result["outcome"], result["why"]) == ("FAILED", f"the account has no role /sharr/{ROLE}")
+    assert result["to_do"] == "deploy the member-roles stack in this account"
+    assert not b.writes(calls)
 
 
 def test_the_delivery_role_serves_flow_logs_of_the_own_account_only() -> None:

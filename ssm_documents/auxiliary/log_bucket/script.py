@@ -59,7 +59,8 @@ def make(facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         raise CannotRepair(f"the bucket {name} uses a KMS key: logs cannot be delivered", "let it use SSE-S3 (AES256)")
     policy = facts.get("policy") or {"Version": "2012-10-17", "Statement": []}
     there = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
-    lacks = [statement for statement in statements(name, region, target) if statement not in there]
+    shown = [plain(statement) for statement in there]
+    lacks = [statement for statement in statements(name, region, target) if plain(statement) not in shown]
     changed = sorted({s.get("Sid") for s in there} & {s["Sid"] for s in lacks})
     if changed:
         why = f"the policy of {name} is not as we made it: {', '.join(changed)}"
@@ -88,6 +89,15 @@ def make(facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     if lacks:
         add("put_bucket_policy", **owner, Policy=as_json(policy | {"Statement": [*there, *lacks]}))
     return calls
+
+
+def plain(value: Any) -> Any:
+    """Return a statement's value in one form: S3 shows lists sorted, and a list of one as its member alone."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return value[0] if len(value) == 1 else sorted(value)
+    return value
 
 
 def statements(name: str, region: str, target: dict[str, Any]) -> list[dict[str, Any]]:

@@ -122,6 +122,21 @@ def test_what_is_missing_is_added_and_all_that_is_there_stays_first(theirs: Any)
     assert put["Statement"] == [*there, *(s for s in wanted() if s not in there)]
 
 
+def test_our_statements_are_known_in_the_form_in_which_s3_shows_them() -> None:
+    """https://github.com/hashicorp/terraform/pull/4278: S3 sorts lists, and makes a list of one a text."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: shown(inner) for key, inner in value.items()}
+        return value if isinstance(value, str) else value[0] if len(value) == 1 else sorted(value)
+
+    facts = ours()
+    facts["policy"]["Statement"] = [shown(statement) for statement in wanted()]
+
+    assert facts["policy"]["Statement"] != wanted()
+    assert script().make(facts, target()) == []
+
+
 def test_statements_that_somebody_added_stay() -> None:
     facts = ours()
     facts["policy"]["Statement"] = [{"Sid": "Auditors"}, *facts["policy"]["Statement"]]

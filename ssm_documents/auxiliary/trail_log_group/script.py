@@ -22,9 +22,8 @@ def look(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
         arn = f"arn:{target['partition']}:logs:{home}:{target['account']}:log-group:{name}"
         tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
         group = {"ours": TAGS.items() <= tags.items(), "days": found.get("retentionInDays")}
-    role = True
     try:
-        aws.client("iam").get_role(RoleName=ROLE)
+        role = aws.client("iam").get_role(RoleName=ROLE)["Role"]["Path"] == "/sharr/"
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchEntity":
             raise

@@ -78,6 +78,16 @@ def test_look_takes_the_group_of_exactly_that_name_and_region(
         assert facts == {"name": NAME, "home": HOME, "role": False, "group": found}
 
 
+@pytest.mark.parametrize(("path", "is_there"), [("/sharr/", True), ("/", False)])
+def test_a_role_of_that_name_is_the_delivery_role_on_our_path_only(path: str, is_there: bool) -> None:
+    with bench("cloudtrail/deliver_to_log_group") as b:
+        trust = '{"Version": "2012-10-17", "Statement": []}'
+        iam = b.client("iam", account=target()["account"])
+        iam.create_role(RoleName="sharr-trail-log-delivery", Path=path, AssumeRolePolicyDocument=trust)
+
+        assert script().look(Eyes(b), target())["role"] is is_there
+
+
 def test_the_delivery_role_serves_trails_of_the_own_account_only() -> None:
     (role,) = load_auxiliary(FOLDER).roles.values()
 

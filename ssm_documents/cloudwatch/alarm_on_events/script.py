@@ -119,8 +119,9 @@ def filters_of(aws: Any, trail: Facts, name: str, pattern: str) -> Facts:
     pages = aws.client("logs").get_paginator("describe_metric_filters").paginate(logGroupName=trail["group"])
     for one in (found for page in pages for found in page["metricFilters"]):
         counts = one["metricTransformations"][0]
-        mine = one["filterPattern"] if one["filterName"] == name else mine
-        if "".join(one["filterPattern"].split()) == "".join(pattern.split()) and not counts.get("dimensions"):
+        has = one.get("filterPattern", "")
+        mine = has if one["filterName"] == name else mine
+        if "".join(has.split()) == "".join(pattern.split()) and not counts.get("dimensions"):
             metric = {"MetricName": counts["metricName"], "Namespace": counts["metricNamespace"]}
             for alarm in aws.client("cloudwatch").describe_alarms_for_metric(**metric)["MetricAlarms"]:
                 topics = [to for to in alarm["AlarmActions"] if alarm["ActionsEnabled"] and ":sns:" in to]

@@ -94,7 +94,7 @@ def test_a_log_group_of_the_delivery_class_is_left_to_a_person() -> None:
 
 
 @pytest.mark.parametrize("ending", ["", ":*"])
-@pytest.mark.parametrize("name", ["/aws/lambda/f", "a.b", "x" * 512, "a_b-c/D9"])
+@pytest.mark.parametrize("name", ["/aws/lambda/f", "a.b", "x" * 512, "a_b-c/D9", "#a"])
 def test_both_forms_of_the_arn_give_the_name(name: str, ending: str) -> None:
     with bench(ID) as b:
         found = b.target("CloudWatch.16", b.arn("logs", f"log-group:{name}{ending}"))

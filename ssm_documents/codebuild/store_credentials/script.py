@@ -35,7 +35,9 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
         "empty": sorted(n for n, v in variables.items() if not v["value"]),
     }
     types = {n: v.get("type", "PLAINTEXT") for n, v in variables.items()}
-    config = {"variables": types, "parameters": versions(aws.client("ssm"), name, sorted(types)), "policy": None}
+    there = parameters_of(aws.client("ssm"), name, sorted(types))
+    facts["readable"] = sorted(p["Name"] for p in there if p["Type"] != "SecureString")
+    config = {"variables": types, "parameters": {p["Name"]: p["Version"] for p in there}, "policy": None}
     if types:
         facts["role_found"], config["policy"] = policy_of(aws.client("iam"), facts["role"], policy_name(target))
     return {"config": config, "facts": facts, "busy": None}
@@ -52,6 +54,9 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         raise CannotRepair(
             f"{', '.join(empty)} is empty, and a parameter cannot be", "take the variable out of the project"
         )
+    if facts["readable"]:
+        why = f"the parameter {facts['readable'][0]} is there, and is no SecureString; its type cannot be changed"
+        raise CannotRepair(why, "delete that parameter, then repair again")
     own = f"arn:{target['partition']}:iam::{target['account']}:role/"
     if not facts["role_arn"].startswith(own) or not facts["role_found"]:
         why = f"the project's role {facts['role_arn']} is not there"
@@ -79,10 +84,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
                 },
                 undo=None if there else [call("ssm", "delete_parameter", parameter, fine=["ParameterNotFound"])],
                 kept="the parameter was there already; its earlier value is in its history" if there else None,
-                explain={
-                    "HierarchyTypeMismatch": "delete the parameter of that name, it is no SecureString",
-                    "ValidationException": "the value does not fit a parameter: move it by hand",
-                },
+                explain={"ValidationException": "the value does not fit a parameter: move it by hand"},
             )
         )
     path = parameter_of(project, "*")
@@ -120,13 +122,13 @@ def policy_name(target: dict[str, Any]) -> str:
     return f"sharr-codebuild-{target['region']}-{short}"
 
 
-def versions(ssm: Any, project: str, variables: list[str]) -> dict[str, int]:
-    """The parameters of the project that are there: name -> version. No value is decrypted."""
+def parameters_of(ssm: Any, project: str, variables: list[str]) -> list[dict[str, Any]]:
+    """The parameters of the project that are there. No value is decrypted, and none is kept."""
     names = [parameter_of(project, variable) for variable in variables]
-    found: dict[str, int] = {}
+    found: list[dict[str, Any]] = []
     for start in range(0, len(names), 10):  # ten names a call
         answer = ssm.get_parameters(Names=names[start : start + 10], WithDecryption=False)
-        found.update((p["Name"], p["Version"]) for p in answer["Parameters"])
+        found += answer["Parameters"]
     return found
 
 

@@ -90,7 +90,13 @@ CASES = [
 ]
 
 ROLE = "arn:aws:iam::222222222222:role/service-role/orders"
-FACTS: dict[str, Any] = {"role_arn": ROLE, "role": "service-role/orders", "role_found": True, "empty": []}
+FACTS: dict[str, Any] = {
+    "role_arn": ROLE,
+    "role": "service-role/orders",
+    "role_found": True,
+    "empty": [],
+    "readable": [],
+}
 TARGET: dict[str, Any] = {
     "partition": "aws",
     "account": "222222222222",
@@ -165,6 +171,19 @@ def test_a_stale_parameter_of_an_earlier_repair_gets_the_value_in_use() -> None:
         assert b.remediate("CodeBuild.2", arn)["outcome"] == "REMEDIATED"
 
         assert ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] == CANARY[0]
+
+
+def test_a_parameter_of_that_name_that_anybody_may_read_stops_the_repair_before_the_first_call() -> None:
+    with bench(ID) as b:
+        arn, ssm = both(b), b.client("ssm")
+        ssm.put_parameter(Name=f"/sharr/codebuild/{NAME}/AWS_SECRET_ACCESS_KEY", Value="stale", Type="String")
+
+        with b.watched() as calls:
+            result = b.remediate("CodeBuild.2", arn)
+
+        assert result["outcome"] == "FAILED"
+        assert "is no SecureString" in result["why"]
+        assert b.writes(calls) == []
 
 
 def test_a_repair_that_fails_half_way_leaves_no_parameter_and_no_policy() -> None:

@@ -151,6 +151,7 @@ def scaled(state: dict[str, Any], target: dict[str, Any], part: str, kind: str) 
         )
         calls.append(put(POLICY, metric | {"TargetValue": percent or UTILIZATION_PERCENT}, undo=[away]))
     for name, tracking in policies.items():
-        if percent and tracking["TargetValue"] != percent:
+        # The target of a metric that somebody chose is no percentage.
+        if percent and "PredefinedMetricSpecification" in tracking and tracking["TargetValue"] != percent:
             calls.append(put(name, tracking | {"TargetValue": percent}, undo=[put(name, tracking)]))
     return calls

@@ -49,7 +49,8 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     found = every("describe_security_groups", "SecurityGroups", [*here, {"Name": "group-name", "Values": [name]}])
     group = None
     if found:
-        opened = any(rule.get("ToPort") == 443 for rule in found[0]["IpPermissions"])
+        rules = [r for r in found[0]["IpPermissions"] if (r.get("FromPort"), r.get("ToPort")) == (443, 443)]
+        opened = sorted({one["CidrIp"] for rule in rules for one in rule["IpRanges"]})
         group = {"id": found[0]["GroupId"], "ours": OURS in found[0].get("Tags", []), "open": opened}
     facts = {
         "owner": vpc["OwnerId"],
@@ -129,9 +130,9 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def made_group(facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the calls that make the security group, or open the one that an earlier look left."""
-    calls, group_id = [], group_of(facts)
-    if not facts["group"]:
+    """Return the calls that make the security group, or open the one that is there to the blocks that it lacks."""
+    calls, group_id, there = [], group_of(facts), facts["group"]
+    if not there:
         request = {
             "GroupName": facts["name"],
             "Description": "Lets the VPC reach an endpoint on port 443",
@@ -140,13 +141,15 @@ def made_group(facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, 
         }
         undo = [group_deletion(ref("group", "GroupId"))]
         calls.append(call("ec2", "create_security_group", request, name="group", undo=undo))
-    if not facts["group"] or not facts["group"]["open"]:
-        ranges = [{"CidrIp": block, "Description": "the VPC itself"} for block in facts["blocks"]]
+    lacks = [block for block in facts["blocks"] if not there or block not in there["open"]]
+    if lacks:
+        ranges = [{"CidrIp": block, "Description": "the VPC itself"} for block in lacks]
         rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": ranges}
         request = {"GroupId": group_id, "IpPermissions": [rule]}
-        fine, undo = ["InvalidPermission.Duplicate"], [group_deletion(group_id)]
-        retry = ["InvalidGroup.NotFound"]  # made a moment ago
-        calls.append(call("ec2", "authorize_security_group_ingress", request, fine=fine, undo=undo, retry=retry))
+        # A group that was there before is not deleted when this is taken back.
+        end: Any = {"kept": "the rule of our group stays"} if there else {"undo": [group_deletion(group_id)]}
+        fine, retry = ["InvalidPermission.Duplicate"], ["InvalidGroup.NotFound"]  # made a moment ago
+        calls.append(call("ec2", "authorize_security_group_ingress", request, fine=fine, retry=retry, **end))
     return calls
 
 
@@ -166,7 +169,7 @@ def made_endpoint(facts: dict[str, Any], target: dict[str, Any]) -> dict[str, An
         "PrivateDnsEnabled": facts["dns"]["allowed"] and target["parameters"]["privateDns"],
         "TagSpecifications": [{"ResourceType": "vpc-endpoint", "Tags": [OURS]}],
     }
-    undo = removal(ref("endpoint", "VpcEndpoint.VpcEndpointId"), group_id)
+    undo = removal(ref("endpoint", "VpcEndpoint.VpcEndpointId"), None if facts["group"] else group_id)
     return call("ec2", "create_vpc_endpoint", request, name="endpoint", undo=undo)
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from botocore.exceptions import ClientError
+
+from sandbox.ports import Call
 from sharr.loader import DOCUMENTS
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of, load_script
@@ -124,6 +127,42 @@ def test_a_group_that_was_there_before_stays_after_an_undo() -> None:
         assert len(groups(b, resource_id)) == 1
 
 
+def test_a_group_that_is_there_is_opened_to_the_blocks_that_the_vpc_got_since() -> None:
+    with bench(ID) as b:
+        resource_id = half_made_group(b)
+        rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "10.10.0.0/16"}]}
+        ec2 = b.client("ec2")
+        ec2.authorize_security_group_ingress(GroupId=groups(b, resource_id)[0]["GroupId"], IpPermissions=[rule])
+        ec2.associate_vpc_cidr_block(VpcId=resource_id.split("/")[1], CidrBlock="10.11.0.0/16")
+
+        assert b.attempt("EC2.10", resource_id).finish()["outcome"] == "REMEDIATED"
+
+        (opened,) = groups(b, resource_id)[0]["IpPermissions"]
+        assert {one["CidrIp"] for one in opened["IpRanges"]} == {"10.10.0.0/16", "10.11.0.0/16"}
+
+
+def test_a_group_that_was_there_before_stays_where_the_endpoint_is_refused() -> None:
+    with bench(ID) as b:
+        resource_id = half_made_group(b)
+
+        def refuse(one: Call) -> None:
+            if one.operation == "CreateVpcEndpoint":
+                raise ClientError({"Error": {"Code": "VpcEndpointLimitExceeded", "Message": ""}}, one.operation)
+
+        b.world.identity.before.append(refuse)
+        result = b.remediate("EC2.10", resource_id)
+
+        assert (result["outcome"], result["restored"]) == ("FAILED", True)
+        assert len(groups(b, resource_id)) == 1
+
+
+def test_a_finding_cannot_name_another_service() -> None:
+    """Endpoints are paid for, and the control's own service is always Amazon EC2."""
+    target = {"parameters": {"serviceName": ["s3"]}}
+    with bench(ID) as b:
+        assert b.target("EC2.10", b.arn("ec2", f"vpc/{VPC}"), **target)["parameters"]["serviceName"] == "ec2"
+
+
 def test_a_hosted_zone_in_the_way_is_said_before_the_first_write_and_can_be_passed_by() -> None:
     """ASR failed on it, and failed on its own endpoint when it was run again."""
     with bench(ID) as b:
@@ -178,7 +217,7 @@ FACTS: Json = {
     "endpoint_id": None,
 }
 MADE = {"id": "vpce-1", "state": "available", "ready": False}
-GROUP = {"id": "sg-1", "ours": True, "open": True}
+GROUP = {"id": "sg-1", "ours": True, "open": ["10.0.0.0/16"]}
 TARGET: Json = {
     "account": "1" * 12,
     "region": "eu-west-1",
@@ -204,7 +243,7 @@ def plan(**facts: Any) -> list[Json]:
         ("the group is ready", {"group": GROUP}, ["create_vpc_endpoint", None]),
         (
             "the group has no rule",
-            {"group": GROUP | {"open": False}},
+            {"group": GROUP | {"open": []}},
             ["authorize_security_group_ingress", "create_vpc_endpoint", None],
         ),
         ("somebody's endpoint", {"others": 1}, []),

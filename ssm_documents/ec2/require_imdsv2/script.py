@@ -60,7 +60,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         )
     changes: dict[str, Any] = {"HttpTokens": "required"}
     back = {"HttpTokens": config["tokens"]}
-    if parameters["hopLimit"]:
+    if (parameters["hopLimit"] or 0) > config["hop_limit"]:  # a lower one would cut containers off
         changes["HttpPutResponseHopLimit"] = parameters["hopLimit"]
         back["HttpPutResponseHopLimit"] = config["hop_limit"]
     instance = {"InstanceId": target["resource"]["instance_id"]}

@@ -95,6 +95,7 @@ def plan(facts: Json | None = None, **parameters: Any) -> list[Json]:
             {"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
             {"HttpTokens": "optional", "HttpPutResponseHopLimit": 1},
         ),
+        ("a limit that is as wide", {}, {"hopLimit": 1}, {"HttpTokens": "required"}, {"HttpTokens": "optional"}),
     ],
 )
 def test_the_plan_names_what_it_changes_and_never_the_endpoint(
@@ -135,6 +136,14 @@ def test_the_use_is_not_looked_at_where_the_user_said_so() -> None:
 
         assert result["outcome"] == "REMEDIATED"
         assert "GetMetricStatistics" not in [c.operation for c in calls]
+
+
+def test_a_wider_hop_limit_of_the_owners_is_not_lowered() -> None:
+    with bench(ID) as b:
+        resource_id = instance(b, HttpPutResponseHopLimit=3)
+
+        assert b.attempt("EC2.8", resource_id, settings={"hopLimit": "2"}).finish()["outcome"] == "REMEDIATED"
+        assert options(b, resource_id)["HttpPutResponseHopLimit"] == 3
 
 
 def test_an_endpoint_that_its_owner_turned_off_stays_off_through_repair_and_undo() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from moto.ec2.models import ec2_backends
 
+from sandbox.ports import Call
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of
@@ -75,6 +77,26 @@ def test_the_assignment_of_ipv6_addresses_stays() -> None:
 
         assert b.remediate("EC2.15", resource_id)["outcome"] == "REMEDIATED"
         assert described(b, resource_id)["AssignIpv6AddressOnCreation"] is True
+
+
+def test_an_old_value_that_is_still_told_right_after_the_change_is_waited_for() -> None:
+    """ASR looked once, and failed."""
+    with bench(ID) as b:
+        resource_id = assigning(b)
+        subnet: Any = ec2_backends[b.account][b.region].get_subnet(resource_id.split("/")[1])
+
+        def tell_the_old_value(one: Call) -> None:
+            if one.operation == "ModifySubnetAttribute":
+                subnet.map_public_ip_on_launch = "true"
+
+        b.world.identity.after.append(tell_the_old_value)
+        attempt = b.attempt("EC2.15", resource_id)
+        first = attempt.look()
+        b.world.identity.after.remove(tell_the_old_value)
+
+        assert (first["outcome"], first["why"]) == ("PENDING", "the change is not visible yet")
+        subnet.map_public_ip_on_launch = "false"
+        assert attempt.finish()["outcome"] == "REMEDIATED"
 
 
 def test_a_subnet_that_is_gone_is_compliant() -> None:

@@ -42,6 +42,7 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
             "stack": tags.get(STACK),
             "kept": target["parameters"]["keepTag"] in tags,
             "lifecycle": instance.get("InstanceLifecycle"),
+            "operator": operator_of(instance),
             "protected": [
                 attribute
                 for attribute in ("disableApiTermination", "disableApiStop")
@@ -58,6 +59,12 @@ def stopped_since(reason: str) -> datetime | None:
     """Return the time in a text like `User initiated (2026-01-31 10:00:00 GMT)`; None where it has none."""
     found = re.search(r"\(([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}) (?:GMT|UTC)\)", reason)
     return datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
+
+
+def operator_of(instance: dict[str, Any]) -> str | None:
+    """Return the service that manages the instance: Amazon EC2 lets nobody else terminate it."""
+    operator = instance.get("Operator", {})
+    return operator.get("Principal", "an AWS service") if operator.get("Managed") else None
 
 
 def image_named(ec2: Any, name: str) -> dict[str, Any] | None:
@@ -128,6 +135,8 @@ def refuse(facts: dict[str, Any], parameters: dict[str, Any], days: int) -> None
         raise CannotRepair(
             f"the instance is a {facts['lifecycle']} one", "cancel its request, then terminate it by hand"
         )
+    if facts["operator"]:
+        raise CannotRepair(f"the instance is managed by {facts['operator']}", "have that service terminate it")
     if facts["protected"]:
         raise CannotRepair(f"the instance is protected: {', '.join(facts['protected'])}", "turn the protection off")
     if not parameters["terminate"]:

@@ -168,6 +168,7 @@ FACTS: Json = {
     "stack": None,
     "kept": False,
     "lifecycle": None,
+    "operator": None,
     "protected": [],
     "name": "sharr-i-1-20260101-090000",
     "image": None,
@@ -215,6 +216,7 @@ def test_plan(case: str, facts: Json, operations: list[str | None]) -> None:
         ({"stack": "app"}, {}, "CloudFormation stack app"),
         ({"kept": True}, {}, "the tag sharr:keep"),
         ({"lifecycle": "spot"}, {}, "a spot one"),
+        ({"operator": "eks.amazonaws.com"}, {}, "managed by eks.amazonaws.com"),
         ({"protected": ["disableApiStop"]}, {}, "protected: disableApiStop"),
         ({"image": MADE | {"state": "failed", "reason": "out of space"}}, {}, "ami-1 is failed: out of space"),
         ({}, {"terminate": False}, "stopped for 60 days"),
@@ -223,6 +225,20 @@ def test_plan(case: str, facts: Json, operations: list[str | None]) -> None:
 def test_what_must_not_be_terminated_is_refused(facts: Json, parameters: Json, why: str) -> None:
     with pytest.raises(CannotRepair, match=why):
         plan(facts, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("instance", "operator"),
+    [
+        ({}, None),
+        ({"Operator": {"Managed": False}}, None),
+        ({"Operator": {"Managed": True, "Principal": "eks.amazonaws.com"}}, "eks.amazonaws.com"),
+        ({"Operator": {"Managed": True}}, "an AWS service"),
+    ],
+)
+def test_an_instance_that_a_service_manages_is_known(instance: Json, operator: str | None) -> None:
+    """Its termination would be refused, after an image was made for nothing."""
+    assert load_script(DOCUMENTS / ID / "script.py").operator_of(instance) == operator
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,14 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     }
     services = running(ecs, latest) if target["parameters"]["updateServices"] else []
     facts["clusters"] = {s["serviceArn"]: s["clusterArn"] for s in services}
-    states = {
-        (s["serviceName"], d["taskDefinition"], d.get("rolloutState")) for s in services for d in s["deployments"]
-    }
-    facts["failed"] = sorted(name for name, arn, state in states if state == "FAILED" and arn == facts["arn"])
-    deployed = sorted(name for name, _, state in states if state == "IN_PROGRESS")
+    failed = {s["serviceName"] for s in services if rolled_back(ecs, s, latest)}
+    deployed = set()
+    for service, one in ((s["serviceName"], d) for s in services for d in s["deployments"]):
+        if one["taskDefinition"] == facts["arn"] and fails(one):
+            failed.add(service)  # not busy: without a circuit breaker it would be for ever, and block an undo
+        elif one.get("rolloutState") == "IN_PROGRESS":
+            deployed.add(service)
+    facts["failed"] = sorted(failed)
     config = {
         "revision": latest["revision"],
         "containers": {c["name"]: c.get("readonlyRootFilesystem") for c in latest["containerDefinitions"]},
@@ -60,7 +63,7 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": config,
         "facts": facts,
-        "busy": f"a deployment of {deployed[0]} is under way" if deployed else None,
+        "busy": f"a deployment of {min(deployed)} is under way" if deployed else None,
     }
 
 
@@ -69,7 +72,11 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     config, facts, family = state["config"], state["facts"], target["resource"]["family"]
     writable = sorted(name for name, read_only in config["containers"].items() if read_only is not True)
     behind = {s: arn for s, arn in sorted(config["services"].items()) if writable or arn != facts["arn"]}
-    if facts["failed"] and behind and not writable:
+    if facts["failed"] and writable:
+        raise CannotRepair(
+            f"tasks of {facts['failed'][0]} do not start as it is", "mend it first, or unset updateServices"
+        )
+    if facts["failed"]:
         why = f"tasks of {facts['failed'][0]} do not start with a read-only root file system"
         raise CannotRepair(why, "give its containers a volume where they write, or undo the repair")
     calls, current = [], facts["arn"]
@@ -77,7 +84,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         if facts["windows"]:
             raise CannotRepair("Windows containers cannot have a read-only root file system", "suppress the finding")
         own = f"arn:{target['partition']}:iam::{target['account']}:role/"
-        foreign = [arn for arn in facts["roles"] if not arn.startswith(own)]
+        foreign = [arn for arn in facts["roles"] if arn.startswith("arn:") and not arn.startswith(own)]
         if foreign:
             raise CannotRepair(f"the task definition's role {foreign[0]} is of another account", "repair it by hand")
         place = f"arn:{target['partition']}:ecs:{target['region']}:{target['account']}:task-definition"
@@ -133,6 +140,29 @@ def running(ecs: Any, latest: dict[str, Any]) -> list[dict[str, Any]]:
     return kept
 
 
+def fails(deployment: dict[str, Any]) -> bool:
+    """
+    Whether a deployment failed, or goes on in vain: a circuit breaker gives up after three tasks at the earliest.
+
+    Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceDeploymentCircuitBreaker.html
+    """
+    state = deployment.get("rolloutState")
+    return state == "FAILED" or (state == "IN_PROGRESS" and deployment.get("failedTasks", 0) >= 3)
+
+
+def rolled_back(ecs: Any, service: dict[str, Any], latest: dict[str, Any]) -> bool:
+    """Whether a service that does not run *latest* was rolled back since: then it is not deployed again and again."""
+    if service["taskDefinition"] == latest["taskDefinitionArn"]:
+        return False
+    answer = ecs.list_service_deployments(
+        cluster=service["clusterArn"],
+        service=service["serviceArn"],
+        createdAt={"after": latest["registeredAt"]},
+        status=["ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"],
+    )
+    return bool(answer["serviceDeployments"])
+
+
 def without_read_only(definition: dict[str, Any]) -> dict[str, Any]:
     """A task definition without its number, and whether root file systems are read-only."""
     kept = {key: value for key, value in definition.items() if key not in ADDED}
@@ -142,5 +172,5 @@ def without_read_only(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def role_of(arn: str) -> str:
-    """Path and name of a role; a policy wants one even where the task definition names none."""
-    return arn.partition(":role/")[2] or "none"
+    """Path and name of a role, given by ARN or name; a policy wants one even where the task definition has none."""
+    return arn.partition(":role/")[2] or arn or "none"

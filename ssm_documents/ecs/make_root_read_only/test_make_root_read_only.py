@@ -9,6 +9,7 @@ from typing import Any
 import jmespath
 import pytest
 
+from sandbox.additions.ecs_task_definitions import fail_deployments
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of
@@ -59,6 +60,13 @@ def served(b: Bench) -> str:
     return arn
 
 
+def left_behind(b: Bench) -> str:
+    """A service runs a revision that differs in nothing from the latest one."""
+    family = "behind-for-ecs-5"
+    service(b, register(b, family), "behind")
+    return register(b, family)
+
+
 def definition(b: Bench, named: str) -> dict[str, Any]:
     found: dict[str, Any] = b.client("ecs").describe_task_definition(taskDefinition=named)["taskDefinition"]
     return found
@@ -72,7 +80,7 @@ def passes(b: Bench, resource_id: str) -> bool:
 
 CASES = [
     Case("ECS.5", "a container that may write", broken, passes, secrets=(CANARY,)),
-    Case("ECS.5", "a service that shall move", served, passes, settings=MOVE, secrets=(CANARY,)),
+    Case("ECS.5", "a service that shall move", left_behind, passes, settings=MOVE, secrets=(CANARY,)),
 ]
 
 PLACE = "arn:aws:ecs:us-east-1:222222222222:task-definition"
@@ -128,8 +136,10 @@ def test_tasks_that_do_not_start_with_it_are_told_instead_of_deployed_again() ->
     moved = {"services": {"the-service": f"{PLACE}/web:8"}, "clusters": {"the-service": "the-cluster"}}
 
     assert [c["operation"] for c in plan({"a": True}, **moved)] == ["update_service"]
-    with pytest.raises(CannotRepair, match="tasks of web do not start"):
+    with pytest.raises(CannotRepair, match="tasks of web do not start with"):
         plan({"a": True}, **moved, failed=["web"])
+    with pytest.raises(CannotRepair, match="tasks of web do not start as it is"):
+        plan({"a": None}, **moved, failed=["web"])
 
 
 def test_an_undo_whose_revision_was_not_told_goes_by_the_number_it_must_have() -> None:
@@ -248,6 +258,31 @@ def test_a_deployment_is_waited_for() -> None:
         assert first["outcome"] == "PENDING"
         assert "deployment of web" in first["why"]
         assert attempt.finish()["outcome"] == "REMEDIATED"
+
+
+@pytest.mark.parametrize("roll_back", [False, True])
+def test_tasks_that_fail_end_the_repair_and_do_not_stop_its_undo(roll_back: bool) -> None:
+    with bench(ID) as b:
+        arn, ecs = served(b), b.client("ecs")
+        attempt = b.attempt("ECS.5", arn, settings=MOVE)
+        new = arn.removesuffix(":1") + ":2"
+        fail_deployments(b.account, b.region, "web", new, roll_back=roll_back)
+        assert attempt.look()["outcome"] == "PENDING"
+        b.world.advance(300)
+
+        with b.watched() as calls:
+            result = attempt.look()
+
+        assert (result["outcome"], b.writes(calls)) == ("FAILED", []), result
+        assert "tasks of web do not start" in result["why"]
+        assert attempt.undo()["outcome"] == "UNDONE"
+        (web,) = ecs.describe_services(cluster="shop-for-ecs-5", services=["web"])["services"]
+        assert web["taskDefinition"] == arn
+        assert not passes(b, arn)
+
+
+def test_a_role_that_is_given_by_name_is_of_the_account() -> None:
+    assert plan({"a": None}, roles=["tasks"])
 
 
 def test_a_family_without_an_active_revision_is_gone() -> None:

@@ -13,48 +13,42 @@ STUCK = ("create-failed", "incompatible-network", "restore-failed")
 
 def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     """
-    Read whether the cluster, and the group where it belongs to one, is upgraded.
+    Read whether the cluster is upgraded, and the group where it belongs to one, and what else of that is already.
 
     Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CacheCluster.html
     """
     elasticache, name = aws.client("elasticache"), target["resource"]["cluster"]
     groups: list[dict[str, Any]] = []
+    members: list[dict[str, Any]] = []
     try:
         (cluster,) = elasticache.describe_cache_clusters(CacheClusterId=name)["CacheClusters"]
         group = cluster.get("ReplicationGroupId")
         if group:
             groups = elasticache.describe_replication_groups(ReplicationGroupId=group)["ReplicationGroups"]
+            pages = elasticache.get_paginator("describe_cache_clusters").paginate()
+            every = [one for page in pages for one in page["CacheClusters"]]
+            members = [one for one in every if one.get("ReplicationGroupId") == group]
     except elasticache.exceptions.CacheClusterNotFoundFault as error:
         raise ResourceGone(name) from error
     except elasticache.exceptions.ReplicationGroupNotFoundFault as error:
         raise ResourceGone(group) from error
     status = [cluster["CacheClusterStatus"], *(g["Status"] for g in groups)]
     at_work = [s for s in status if s != READY and s not in STUCK]
+    # What waits for the maintenance window: a group tells of its own settings, its members of nodes and engine.
+    # Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_PendingModifiedValues.html
+    told = [cluster, *groups, *members]
     facts = {
         "engine": cluster["Engine"],
         "replication_group": group,
         "stuck": [s for s in status if s in STUCK],
-        "pending": waiting(elasticache, groups[0] if groups else None, cluster),
+        "pending": sorted({k for one in told for k, v in one.get("PendingModifiedValues", {}).items() if v}),
+        "some_upgrade": any(g.get("AutoMinorVersionUpgrade") for g in [*groups, *members]),
     }
     config = {
         "upgrades": cluster.get("AutoMinorVersionUpgrade", False),
         "group_upgrades": groups[0].get("AutoMinorVersionUpgrade") if groups else None,
     }
     return {"config": config, "facts": facts, "busy": f"it is {at_work[0]}" if at_work else None}
-
-
-def waiting(elasticache: Any, group: dict[str, Any] | None, cluster: dict[str, Any] | None = None) -> list[str]:
-    """
-    Return what waits for the maintenance window. A group tells of its own settings, its members of nodes and engine.
-
-    Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_PendingModifiedValues.html
-    """
-    told = [one for one in (group, cluster) if one]
-    if group:
-        pages = elasticache.get_paginator("describe_cache_clusters").paginate()
-        members = [c for page in pages for c in page["CacheClusters"]]
-        told += [c for c in members if c.get("ReplicationGroupId") == group["ReplicationGroupId"]]
-    return sorted({k for one in told for k, v in one.get("PendingModifiedValues", {}).items() if v})
 
 
 def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
@@ -74,8 +68,9 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
             f"this would bring in other changes that wait for the maintenance window ({', '.join(facts['pending'])})",
             "repair again after the window, or bring them in yourself",
         )
-    # Where the group says yes already, somebody has changed this one node: then it alone is changed back.
-    group = facts["replication_group"] if not config["group_upgrades"] else None
+    # Where the group or other nodes are upgraded already, this node alone is changed: an undo of the group's setting
+    # would turn theirs off too.
+    group = facts["replication_group"] if not facts["some_upgrade"] else None
     operation = "modify_replication_group" if group else "modify_cache_cluster"
     who = {"ReplicationGroupId": group} if group else {"CacheClusterId": target["resource"]["cluster"]}
     at_work = ["InvalidReplicationGroupState" if group else "InvalidCacheClusterState"]

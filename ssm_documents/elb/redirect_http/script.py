@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import collapse_addresses, ip_network
 from typing import Any
 
 from sharr.runtime.contract import CannotRepair, ResourceGone, call
@@ -9,7 +10,7 @@ from sharr.runtime.contract import CannotRepair, ResourceGone, call
 
 def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     """
-    Read the actions of every HTTP listener and of its rules, and which HTTPS ports can be reached.
+    Read the actions of every HTTP listener and of its rules, the HTTPS ports, and whom security groups keep from these.
 
     Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Action.html
     """
@@ -34,17 +35,38 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     if ports and groups:
         found = aws.client("ec2").describe_security_groups(GroupIds=groups)["SecurityGroups"]
         ingress = [one for group in found for one in group["IpPermissions"]]
-    closed = [port for port in ports if groups and not any(lets_in(one, port) for one in ingress)]
-    facts = {"https": ports, "closed": closed, "rewrites": rewrites}
+    ipv6 = balancer.get("IpAddressType") != "ipv4"
+    http = set().union(*(sources(ingress, one["Port"], ipv6) for one in listeners if one["Protocol"] == "HTTP"))
+    shut_out = {str(port): outside(http, sources(ingress, port, ipv6)) for port in ports}
+    facts = {"https": ports, "shut_out": shut_out, "rewrites": rewrites}
     return {"config": config, "facts": facts, "busy": None}
 
 
-def lets_in(permission: dict[str, Any], port: int) -> bool:
-    """Does the security group's permission let TCP requests to the port in, from anywhere?"""
-    if permission["IpProtocol"] not in ("tcp", "6", "-1"):
-        return False
-    low, high = permission.get("FromPort", 0), permission.get("ToPort", 65535)
-    return bool(permission["IpProtocol"] == "-1" or low <= port <= high)
+def sources(ingress: list[dict[str, Any]], port: int, ipv6: bool) -> set[str]:
+    """Return whom security groups let in at the TCP port: CIDR blocks, ids of security groups and of prefix lists."""
+    found: set[str] = set()
+    for one in ingress:
+        tcp = one["IpProtocol"] in ("tcp", "6") and one.get("FromPort", 0) <= port <= one.get("ToPort", 65535)
+        if tcp or one["IpProtocol"] == "-1":
+            found |= {r["CidrIp"] for r in one.get("IpRanges", [])}
+            found |= {r["CidrIpv6"] for r in one.get("Ipv6Ranges", []) if ipv6}
+            found |= {g["GroupId"] for g in one.get("UserIdGroupPairs", [])}
+            found |= {p["PrefixListId"] for p in one.get("PrefixListIds", [])}
+    return found
+
+
+def outside(http: set[str], https: set[str]) -> list[str]:
+    """Return the sources in *http* that *https* does not hold, be it as a part of larger blocks."""
+    blocks: list[Any] = [ip_network(one, strict=False) for one in https if "/" in one]
+    merged: list[Any] = [b for v in (4, 6) for b in collapse_addresses([b for b in blocks if b.version == v])]
+
+    def held(source: str) -> bool:
+        if "/" not in source:
+            return "0.0.0.0/0" in https
+        block: Any = ip_network(source, strict=False)
+        return any(b.version == block.version and block.subnet_of(b) for b in merged)
+
+    return sorted(one for one in http - https if not held(one))
 
 
 def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
@@ -107,9 +129,10 @@ def port_of(facts: dict[str, Any], asked: int | None) -> int:
     if not asked and 443 not in https and len(https) > 1:
         raise CannotRepair(f"HTTPS listeners have ports {https}", "set httpsPort to the one to redirect to")
     port: int = asked or (443 if 443 in https else https[0])
-    if port in facts["closed"]:
-        why = f"the load balancer's security groups let nobody in at port {port}"
-        raise CannotRepair(why, "let the clients of the HTTP listener in there, then repair again")
+    if facts["shut_out"][str(port)]:
+        who = ", ".join(facts["shut_out"][str(port)][:3])
+        why = f"the load balancer's security groups let {who} in at HTTP, but not at port {port}"
+        raise CannotRepair(why, "let them in there or shut them out at HTTP, then repair again")
     return port
 
 

@@ -94,11 +94,12 @@ def plan(
     listeners: dict[str, Any] | None = None,
     rules: dict[str, Any] | None = None,
     port: int | None = None,
-    **facts: list[Any],
+    **facts: Any,
 ) -> list[dict[str, Any]]:
+    https = facts.get("https", [443])
     state = {
         "config": {"listeners": {"l/1": FORWARD} if listeners is None else listeners, "rules": rules or {}},
-        "facts": {"https": [443], "closed": [], "rewrites": []} | facts,
+        "facts": {"https": https, "shut_out": {str(one): [] for one in https}, "rewrites": []} | facts,
         "busy": None,
     }
     made: list[dict[str, Any]] = code_of(remediation_of(ID)).plan(state, {"parameters": {"httpsPort": port}})
@@ -141,7 +142,7 @@ ELSEWHERE = [{"Type": "redirect", "RedirectConfig": {"Protocol": "HTTP", "Host":
         ({"https": []}, "no HTTPS listener"),
         ({"https": [8443, 9443]}, "have ports"),
         ({"https": [8443], "port": 443}, "no HTTPS listener has port 443"),
-        ({"closed": [443]}, "let nobody in at port 443"),
+        ({"shut_out": {"443": ["0.0.0.0/0"]}}, "let 0.0.0.0/0 in at HTTP, but not at port 443"),
         ({"rules": {"x:listener-rule/1": OIDC}}, "rule 1 authenticates with OIDC"),
         ({"rules": {"x:listener-rule/1": ELSEWHERE}}, "redirects to HTTP at another host"),
         ({"rules": {"x:listener-rule/1": FORWARD}, "rewrites": ["x:listener-rule/1"]}, "rewrites what it forwards"),
@@ -176,6 +177,57 @@ def test_a_load_balancer_without_https_is_not_touched() -> None:
 
     assert (result["outcome"], result["why"]) == ("FAILED", "the load balancer has no HTTPS listener")
     assert not b.writes(calls)
+
+
+OPEN = {"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+HALVES = {"IpRanges": [{"CidrIp": "10.0.0.0/9"}, {"CidrIp": "10.128.0.0/9"}]}
+INSIDE = {"IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+GROUP = {"UserIdGroupPairs": [{"GroupId": "sg-0123456789abcdef0"}]}
+IPV6 = {"Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
+
+
+@pytest.mark.parametrize(
+    ("case", "http", "https", "shut_out"),
+    [
+        ("everybody, everybody", OPEN, OPEN, []),
+        ("everybody, only inside", OPEN, INSIDE, ["0.0.0.0/0"]),
+        ("inside, everybody", INSIDE, OPEN, []),
+        ("inside, inside in two halves", INSIDE, HALVES, []),
+        ("inside, nobody", INSIDE, {}, ["10.0.0.0/8"]),
+        ("a group, the same", GROUP, GROUP, []),
+        ("a group, everybody", GROUP, OPEN, []),
+        ("a group, inside", GROUP, INSIDE, ["sg-0123456789abcdef0"]),
+        ("by IPv6 as well, where the load balancer has none", OPEN | IPV6, OPEN, []),
+    ],
+)
+def test_clients_that_reach_http_must_reach_https(
+    case: str, http: dict[str, Any], https: dict[str, Any], shut_out: list[str]
+) -> None:
+    with bench(ID) as b:
+        arn = balancer(b, "shop")[0]
+        ec2, elb = b.client("ec2"), b.client("elbv2")
+        (security_group,) = elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["SecurityGroups"]
+        found = ec2.describe_security_groups(GroupIds=[security_group])["SecurityGroups"][0]["IpPermissions"]
+        ec2.revoke_security_group_ingress(GroupId=security_group, IpPermissions=found)
+        if GROUP in (http, https):
+            vpc = ec2.describe_security_groups(GroupIds=[security_group])["SecurityGroups"][0]["VpcId"]
+            client = ec2.create_security_group(GroupName="clients", Description="clients", VpcId=vpc)["GroupId"]
+            pair = {"UserIdGroupPairs": [{"GroupId": client}]}
+            http, https = (pair if one is GROUP else one for one in (http, https))
+            shut_out = [client] if shut_out else []
+        for port, who in ((80, http), (443, https)):
+            if who:
+                rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **who}
+                ec2.authorize_security_group_ingress(GroupId=security_group, IpPermissions=[rule])
+        with b.watched() as calls:
+            result = b.remediate("ELB.1", arn)
+
+    if shut_out:
+        assert result["outcome"] == "FAILED", case
+        assert f"let {shut_out[0]} in at HTTP, but not at port 443" in result["why"], case
+        assert not b.writes(calls), case
+    else:
+        assert result["outcome"] == "REMEDIATED", (case, result)
 
 
 def test_more_listeners_than_one_page_has_are_all_seen() -> None:

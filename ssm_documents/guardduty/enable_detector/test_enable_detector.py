@@ -166,4 +166,6 @@ def test_a_fresh_account_gets_the_service_linked_role() -> None:
     """ASR 3.0.0: GuardDuty.1 lacked iam:CreateServiceLinkedRole."""
     (found,) = [p for p in remediation_of(ID).write if p.action == "iam:CreateServiceLinkedRole"]
 
-    assert found.when == {"StringEquals": {"iam:AWSServiceName": "guardduty.amazonaws.com"}}
+    services = ["guardduty.amazonaws.com", "malware-protection.guardduty.amazonaws.com"]
+    assert found.when == {"StringEquals": {"iam:AWSServiceName": services}}
+    assert [on.split("/")[-2] for on in found.on] == services

@@ -75,8 +75,10 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     if copy:
         return [delete]
     key = target["parameters"]["kmsKeyId"]
+    own = f"let this role use {key}: kms:CreateGrant and kms:DescribeKey in the key's policy"
+    no_own = "make any encrypted database in this Region once, which makes that key, or set kmsKeyId"
     explain = {
-        "KMSKeyNotAccessibleFault": f"let this role use {key}: kms:CreateGrant and kms:DescribeKey in the key's policy",
+        "KMSKeyNotAccessibleFault": no_own if key.startswith(MANAGED) else own,
         "SnapshotQuotaExceeded": "delete manual snapshots that nobody needs, or have the quota raised",
     }
     back = call("rds", "delete_db_snapshot", {"DBSnapshotIdentifier": copy_name}, fine=["DBSnapshotNotFound"])
@@ -142,7 +144,7 @@ def one(rds: Any, name: str, cluster: bool = False) -> Any:
             answer = rds.describe_db_snapshots(DBSnapshotIdentifier=name, **asked)["DBSnapshots"]
     except (rds.exceptions.DBSnapshotNotFoundFault, rds.exceptions.DBClusterSnapshotNotFoundFault):
         return None
-    return answer[0]
+    return answer[0] if answer else None
 
 
 def made_of(snapshot: Any) -> tuple[Any, ...]:

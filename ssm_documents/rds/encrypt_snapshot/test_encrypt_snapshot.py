@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto.rds.models import rds_backends
 
+from sandbox.ports import Call
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of
@@ -155,6 +157,26 @@ def test_a_key_that_cannot_be_used_is_told_before_the_first_call(key: str) -> No
 
         assert (result["outcome"], b.writes(calls)) == ("FAILED", [])
         assert "kmsKeyId" in result["to_do"]
+
+
+@pytest.mark.parametrize(
+    ("key", "to_do"), [("alias/backups-rds-4", "kms:CreateGrant"), ("alias/aws/rds", "in this Region once")]
+)
+def test_a_key_that_amazon_rds_cannot_use_leaves_the_original_alone(key: str, to_do: str) -> None:
+    # rds-snapshot-tool #24: the key's policy forbids it, or the default key is not there yet.
+    with bench(ID) as b:
+        arn = with_a_key(b)
+
+        def refuse(one: Call) -> None:
+            if one.operation == "CopyDBSnapshot":
+                raise ClientError({"Error": {"Code": "KMSKeyNotAccessibleFault", "Message": ""}}, one.operation)
+
+        b.world.identity.before.append(refuse)
+        result = b.remediate("RDS.4", arn, settings=DELETE | {"kmsKeyId": key})
+
+        assert result["outcome"] == "FAILED"
+        assert to_do in result["to_do"]
+        assert one(b, "keyed-rds-4")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sharr.policies import session_policy
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of
@@ -115,6 +116,17 @@ def test_a_bucket_that_is_not_ours_is_refused_before_the_first_call() -> None:
         assert result["outcome"] == "FAILED"
         assert "not ours" in result["why"]
         assert not b.writes(calls)
+
+
+def test_the_role_may_put_objects_below_the_clusters_own_prefix_and_nowhere_else() -> None:
+    """Redshift asks it of who turns logging on: https://docs.aws.amazon.com/redshift/latest/mgmt/db-auditing.html"""
+    with bench(ID) as b:
+        resource = b.target("Redshift.4", cluster(b))["resource"]
+        values = {"partition": b.partition, "account": b.account, "region": b.region, **resource}
+        policy = json.loads(session_policy(b.remediation, ("read", "write"), values, ["enable_logging"]))
+
+        on = [s["Resource"] for s in policy["Statement"] if "s3:PutObject" in s["Action"]]
+        assert on == [f"arn:aws:s3:::sharr-logs-{b.account}-{b.region}/redshift/{NAME}/*"]
 
 
 def test_a_paused_cluster_is_left_to_a_person_at_once() -> None:

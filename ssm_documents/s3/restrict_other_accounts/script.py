@@ -18,29 +18,33 @@ FORBIDDEN = [
     "s3:PutEncryptionConfiguration",
     "s3:PutObjectAcl",
 ]
-# What a pattern such as s3:Put* is written out to: the other actions on buckets and objects.
+# What a pattern such as s3:Put* is written out to: the other actions, on buckets and on objects. S3 refuses an action
+# in a statement that has no resource of its kind.
 # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
-OTHERS = (
-    "AbortMultipartUpload BypassGovernanceRetention CreateBucket CreateBucketMetadataTableConfiguration DeleteBucket "
-    "DeleteBucketMetadataTableConfiguration DeleteBucketWebsite DeleteObject DeleteObjectTagging DeleteObjectVersion "
-    "DeleteObjectVersionTagging GetAccelerateConfiguration GetAnalyticsConfiguration GetBucketAbac GetBucketAcl "
+ON_BUCKETS = (
+    "CreateBucket CreateBucketMetadataTableConfiguration DeleteBucket DeleteBucketMetadataTableConfiguration "
+    "DeleteBucketWebsite GetAccelerateConfiguration GetAnalyticsConfiguration GetBucketAbac GetBucketAcl "
     "GetBucketCORS GetBucketLocation GetBucketLogging GetBucketMetadataTableConfiguration GetBucketNotification "
     "GetBucketObjectLockConfiguration GetBucketOwnershipControls GetBucketPolicy GetBucketPolicyStatus "
     "GetBucketPublicAccessBlock GetBucketRequestPayment GetBucketTagging GetBucketVersioning GetBucketWebsite "
     "GetEncryptionConfiguration GetIntelligentTieringConfiguration GetInventoryConfiguration "
-    "GetLifecycleConfiguration GetMetricsConfiguration GetObject GetObjectAcl GetObjectAttributes GetObjectLegalHold "
-    "GetObjectRetention GetObjectTagging GetObjectTorrent GetObjectVersion GetObjectVersionAcl "
-    "GetObjectVersionAttributes GetObjectVersionForReplication GetObjectVersionTagging GetObjectVersionTorrent "
-    "GetReplicationConfiguration InitiateReplication ListBucket ListBucketMultipartUploads ListBucketVersions "
-    "ListMultipartUploadParts ListTagsForResource ObjectOwnerOverrideToBucketOwner PauseReplication "
-    "PutAccelerateConfiguration PutAnalyticsConfiguration PutBucketAbac PutBucketCORS PutBucketLogging "
-    "PutBucketNotification PutBucketObjectLockConfiguration PutBucketOwnershipControls PutBucketPublicAccessBlock "
-    "PutBucketRequestPayment PutBucketTagging PutBucketVersioning PutBucketWebsite PutIntelligentTieringConfiguration "
-    "PutInventoryConfiguration PutLifecycleConfiguration PutMetricsConfiguration PutObject PutObjectLegalHold "
-    "PutObjectRetention PutObjectTagging PutObjectVersionAcl PutObjectVersionTagging PutReplicationConfiguration "
-    "ReplicateDelete ReplicateObject ReplicateTags RestoreObject TagResource UntagResource "
-    "UpdateBucketMetadataInventoryTableConfiguration UpdateBucketMetadataJournalTableConfiguration "
-    "UpdateObjectEncryption"
+    "GetLifecycleConfiguration GetMetricsConfiguration GetReplicationConfiguration ListBucket "
+    "ListBucketMultipartUploads ListBucketVersions ListTagsForResource PauseReplication PutAccelerateConfiguration "
+    "PutAnalyticsConfiguration PutBucketAbac PutBucketCORS PutBucketLogging PutBucketNotification "
+    "PutBucketObjectLockConfiguration PutBucketOwnershipControls PutBucketPublicAccessBlock PutBucketRequestPayment "
+    "PutBucketTagging PutBucketVersioning PutBucketWebsite PutIntelligentTieringConfiguration "
+    "PutInventoryConfiguration PutLifecycleConfiguration PutMetricsConfiguration PutReplicationConfiguration "
+    "TagResource UntagResource UpdateBucketMetadataInventoryTableConfiguration "
+    "UpdateBucketMetadataJournalTableConfiguration"
+)
+ON_OBJECTS = (
+    "AbortMultipartUpload BypassGovernanceRetention DeleteObject DeleteObjectTagging DeleteObjectVersion "
+    "DeleteObjectVersionTagging GetObject GetObjectAcl GetObjectAttributes GetObjectLegalHold GetObjectRetention "
+    "GetObjectTagging GetObjectTorrent GetObjectVersion GetObjectVersionAcl GetObjectVersionAttributes "
+    "GetObjectVersionForReplication GetObjectVersionTagging GetObjectVersionTorrent InitiateReplication "
+    "ListMultipartUploadParts ObjectOwnerOverrideToBucketOwner PutObject PutObjectLegalHold PutObjectRetention "
+    "PutObjectTagging PutObjectVersionAcl PutObjectVersionTagging ReplicateDelete ReplicateObject ReplicateTags "
+    "RestoreObject UpdateObjectEncryption"
 )
 # Bytes. Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-bucket-policies.html
 LARGEST_POLICY = 20 * 1024
@@ -195,11 +199,20 @@ def without_forbidden(statement: dict[str, Any]) -> dict[str, Any] | None:
             bare = {key: value for key, value in statement.items() if key != "Action"}
             return bare | {"NotAction": list(FORBIDDEN)}
         if any(allows({"Action": pattern}, action) for action in FORBIDDEN):
-            names = [f"s3:{name}" for name in OTHERS.split()]
-            rest += [name for name in names if allows({"Action": pattern}, name)]
+            rest += [name for name in others(statement) if allows({"Action": pattern}, name)]
         else:
             rest.append(pattern)
     return statement | {"Action": list(dict.fromkeys(rest))} if rest else None
+
+
+def others(statement: dict[str, Any]) -> list[str]:
+    """Return the actions besides the five that go with the resources of a statement: a bucket, its objects, or both."""
+    # What follows arn:<partition>:s3:::, where a * may stand for a bucket and for objects.
+    names = [str(one).split(":", 5)[-1] for one in as_list(statement.get("Resource", "*"))]
+    buckets = any("/" not in name for name in names)
+    objects = any("/" in name or "*" in name for name in names)
+    table = (ON_BUCKETS if buckets else "").split() + (ON_OBJECTS if objects else "").split()
+    return [f"s3:{name}" for name in table]
 
 
 def matches(patterns: Any, value: str) -> bool:

@@ -233,16 +233,41 @@ def test_a_pattern_is_written_out_without_the_five(pattern: str, stays: list[str
 
 
 def test_the_table_of_actions_is_aws_own() -> None:
-    bucket_or_object = ("s3:::${BucketName}", "s3:::${BucketName}/${ObjectName}")
-    known = set()
-    for action in get_actions_for_service("s3"):
-        rows = (get_action_data("s3", action.split(":")[1]) or {})["s3"]
-        if any(row["resource_arn_format"].endswith(bucket_or_object) for row in rows):
-            known.add(action)
-    table = {f"s3:{name}" for name in load_script(DOCUMENTS / ID / "script.py").OTHERS.split()}
+    script = load_script(DOCUMENTS / ID / "script.py")
+    for table, resource in (
+        (script.ON_BUCKETS, "s3:::${BucketName}"),
+        (script.ON_OBJECTS, "s3:::${BucketName}/${ObjectName}"),
+    ):
+        known = set()
+        for action in get_actions_for_service("s3"):
+            rows = (get_action_data("s3", action.split(":")[1]) or {})["s3"]
+            if any(row["resource_arn_format"].endswith(resource) for row in rows):
+                known.add(action)
 
-    assert known - table == set(FIVE)
-    assert not table & set(FIVE)
+        assert {f"s3:{name}" for name in table.split()} == known - set(FIVE)
+
+
+@pytest.mark.parametrize(
+    ("resource", "stays", "goes"),
+    [
+        ("arn:aws:s3:::shared/*", "s3:PutObjectTagging", "s3:PutBucketTagging"),
+        (["arn:aws:s3:::shared/in/*", "arn:aws:s3:::shared/a?/*"], "s3:PutObject", "s3:PutBucketTagging"),
+        ("arn:aws:s3:::shared", "s3:PutBucketTagging", "s3:PutObject"),
+        ("arn:aws:s3:::shared*", "s3:PutObject", None),
+        ("*", "s3:PutBucketTagging", None),
+        (["arn:aws:s3:::shared", "arn:aws:s3:::shared/*"], "s3:PutObject", None),
+    ],
+)
+def test_a_pattern_is_written_out_to_actions_of_the_statements_resources(
+    resource: Any, stays: str, goes: str | None
+) -> None:
+    """S3 refuses a policy with an action that fits none of its statement's resources."""
+    (after,) = repaired(allow({"AWS": PARTNER}, "s3:Put*", Resource=resource))
+
+    assert stays in after["Action"]
+    assert goes not in after["Action"]
+    if goes is None:
+        assert {"s3:PutObject", "s3:PutBucketTagging"} <= set(after["Action"])
 
 
 @pytest.mark.parametrize("action", ["s3:GetObject", "s3:Get*", ["s3:PutObject", "s3:DeleteObject"], "s3:Put[A]*"])

@@ -41,7 +41,9 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the call that turns rotation on, or shortens it; [] where it is on and frequent enough."""
     before, facts, parameters = state["config"]["rotation"], state["facts"], target["parameters"]
     most = parameters["maximumAllowedRotationFrequency"]
-    frequent = bool(facts["days"]) and (not most or facts["days"] <= most)
+    # A schedule of its own whose days AWS does not tell is kept where the control sets no limit.
+    said = facts["days"] or facts["noted"]["rules"].get("ScheduleExpression")
+    frequent = bool(facts["days"] and facts["days"] <= most) if most else bool(said)
     if before and (frequent or not most):
         return []
     if before and not facts["days"]:

@@ -139,6 +139,13 @@ def rules(calls: list[dict[str, Any]]) -> Any:
             {"AutomaticallyAfterDays": 60},
         ),
         (
+            "off, its schedule is a cron that says no days",
+            None,
+            None,
+            {"noted": {"function": FUNCTION, "rules": {"ScheduleExpression": "cron(0 4 1 * ? *)", "Duration": "2h"}}},
+            {"ScheduleExpression": "cron(0 4 1 * ? *)", "Duration": "2h"},
+        ),
+        (
             "on, its schedule is too long",
             {"function": FUNCTION, "rules": {"ScheduleExpression": "rate(2 days)", "Duration": "2h"}},
             1,

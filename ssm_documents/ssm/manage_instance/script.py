@@ -49,7 +49,7 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
         "role": role,
         "role_path": role and role["path"],
         "association_id": mine and mine["AssociationId"],
-        "marked": any(tag["Key"] == MARK for tag in instance.get("Tags", [])),
+        "mark": next((tag["Value"] for tag in instance.get("Tags", []) if tag["Key"] == MARK), None),
     }
     moving = state == "pending" or (mine and mine["State"] == "associating")
     return {"config": config, "facts": facts, "busy": "the instance is being changed" if moving else None}
@@ -63,7 +63,7 @@ def associations(ec2: Any) -> list[dict[str, Any]]:
 
 
 def role_of(iam: Any, name: str, every: list[dict[str, Any]], instance_id: str) -> dict[str, Any] | None:
-    """Return the role of an instance profile: name, path, policies, trusts (EC2), shared (other instances with it)."""
+    """Return a profile's role: name, path, (AWS managed) policies, trusts (EC2), shared (other instances with it)."""
     try:
         roles = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Roles"]
     except ClientError as error:
@@ -74,7 +74,8 @@ def role_of(iam: Any, name: str, every: list[dict[str, Any]], instance_id: str) 
         return None
     role = {"RoleName": roles[0]["RoleName"]}
     pages = iam.get_paginator("list_attached_role_policies").paginate(**role)
-    policies = sorted(p["PolicyName"] for page in pages for p in page["AttachedPolicies"])
+    attached = [p for page in pages for p in page["AttachedPolicies"]]
+    policies = sorted(p["PolicyName"] for p in attached if ":iam::aws:policy/" in p["PolicyArn"])  # not a namesake
     pages = iam.get_paginator("list_instance_profiles_for_role").paginate(**role)
     profiles = [p["Arn"] for page in pages for p in page["InstanceProfiles"]]
     using = {a["InstanceId"] for a in every if a["IamInstanceProfile"]["Arn"] in profiles} - {instance_id}
@@ -101,8 +102,8 @@ def trusts_ec2(trust: dict[str, Any]) -> bool:
 def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the calls that let the agent in, and the wait for it; [] where it reports or the instance is stopped."""
     config, facts = state["config"], state["facts"]
-    if facts["marked"] and config["profile"]:
-        return settle(facts, target)
+    if facts["mark"] is not None and config["profile"]:
+        return settle(config, facts, target)
     if facts["managed"] or facts["state"] != "running":
         return []
     role = facts["role"]
@@ -123,7 +124,10 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         "PolicyArn": f"arn:{target['partition']}:iam::aws:policy/{CORE}",
     }
     back = call("iam", "detach_role_policy", parameters, fine=["NoSuchEntity"], leaf=["policy"])
-    explain = {"UnmodifiableEntity": "the role is an AWS service's own: give the instance another one"}
+    explain = {
+        "UnmodifiableEntity": "the role is an AWS service's own: give the instance another one",
+        "LimitExceeded": "the role has as many policies as it may: take one off, or have the quota raised",
+    }
     return [call("iam", "attach_role_policy", parameters, undo=[back], explain=explain), wait(SILENT, 300)]
 
 
@@ -153,12 +157,13 @@ def given_profile(role: dict[str, Any] | None, target: dict[str, Any]) -> list[d
     ]
 
 
-def settle(facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
+def settle(config: dict[str, Any], facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the call that takes the mark away, once the association has an id by which it can be undone."""
     # A look of its own, the id written out: the undo is known even if the look that made it died before saving the id.
     # The wait lets the undo see that the profile is off before it comes to the inverse of the first look.
     undo = [disassociation(facts["association_id"]), wait("the instance profile is being taken off", 30)]
-    done = unmarking(target) | {"undo": undo}
+    ours = config["profile"].rsplit("/", 1)[1] == facts["mark"]
+    done = unmarking(target) | ({"undo": undo} if ours else {"kept": "the profile that somebody else gave"})
     return [done] if facts["managed"] else [done, wait(SILENT, 120)]
 
 

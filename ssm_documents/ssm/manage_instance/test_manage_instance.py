@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.additions.ssm_agents import without_agent
+from sandbox.ports import Call
 from sharr.loader import DOCUMENTS
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of, load_script
@@ -146,6 +147,54 @@ def test_an_undo_takes_the_profile_away_and_leaves_no_mark() -> None:
         assert not described(b, resource_id).get("Tags")
 
 
+def test_an_instance_profile_that_somebody_else_gave_meanwhile_is_not_taken_away_by_an_undo() -> None:
+    with bench(ID) as b:
+        resource_id = no_profile(b)
+        profile(b, "owners", CORE)
+        attempt = b.attempt("SSM.1", resource_id, settings=GIVEN)
+
+        def die(one: Call) -> None:
+            if one.operation == "CreateTags":
+                raise KeyboardInterrupt
+
+        b.world.identity.after.append(die)
+        with pytest.raises(KeyboardInterrupt):
+            attempt.look()
+        b.world.identity.after.remove(die)
+        attempt.journal = json.loads(attempt.saved[-1])
+        owners = {"Name": "owners"}
+        b.client("ec2").associate_iam_instance_profile(InstanceId=resource_id.split("/")[1], IamInstanceProfile=owners)
+
+        assert attempt.finish()["outcome"] == "REMEDIATED"
+        assert not described(b, resource_id).get("Tags")
+        attempt.undo()
+        assert described(b, resource_id)["IamInstanceProfile"]["Arn"].endswith("/owners")
+
+
+def test_a_policy_of_the_accounts_own_with_the_name_of_awss_does_not_count() -> None:
+    with bench(ID) as b:
+        resource_id = role_without_policy(b)
+        statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+        made = b.client("iam").create_policy(
+            PolicyName=CORE, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        )
+        b.client("iam").attach_role_policy(RoleName=PROFILE, PolicyArn=made["Policy"]["Arn"])
+
+        assert b.attempt("SSM.1", resource_id).finish()["outcome"] == "REMEDIATED"
+        assert policies(b) == [CORE, CORE]
+
+
+def test_the_session_may_set_no_tag_but_its_mark() -> None:
+    with bench(ID) as b:
+        resource_id = no_profile(b)
+        with b.watched() as calls:
+            b.remediate("SSM.1", resource_id, settings=GIVEN)
+
+        session: Any = b.writes(calls)[0].principal.session_policy
+        (statement,) = [s for s in session["Statement"] if "ec2:CreateTags" in s["Action"]]
+        assert statement["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": ["sharr:instance-profile"]}
+
+
 def test_a_stopped_instance_is_compliant() -> None:
     with bench(ID) as b:
         resource_id = role_without_policy(b)
@@ -164,7 +213,7 @@ ARN = "arn:aws:iam::111111111111:instance-profile/app/web"
 
 
 def plan(profile: str | None, facts: Json, partition: str = "aws", **parameters: Any) -> list[Json]:
-    given = {"state": "running", "managed": False, "role": ROLE, "association_id": "iip-1", "marked": False, **facts}
+    given = {"state": "running", "managed": False, "role": ROLE, "association_id": "iip-1", "mark": None, **facts}
     target = {
         "partition": partition,
         "resource": {"instance_id": "i-1"},
@@ -187,8 +236,9 @@ ALLOWED = ROLE | {"policies": [CORE]}
         ("the policy is there, the agent silent", ARN, {"role": ALLOWED}, [None]),
         ("an older policy that is enough", ARN, {"role": ROLE | {"policies": ["AmazonEC2RoleforSSM"]}}, [None]),
         ("a profile is wanted", None, {"role": ALLOWED}, ["create_tags", "associate_iam_instance_profile", None]),
-        ("the profile was given just now", ARN, {"role": ALLOWED, "marked": True}, ["delete_tags", None]),
-        ("given, and the agent reports", ARN, {"role": ALLOWED, "marked": True, "managed": True}, ["delete_tags"]),
+        ("the profile was given just now", ARN, {"role": ALLOWED, "mark": "web"}, ["delete_tags", None]),
+        ("somebody gave it another one meanwhile", ARN, {"role": ALLOWED, "mark": "given"}, ["delete_tags", None]),
+        ("given, and the agent reports", ARN, {"role": ALLOWED, "mark": "web", "managed": True}, ["delete_tags"]),
     ],
 )
 def test_plan(case: str, profile: str | None, facts: Json, operations: list[str | None]) -> None:

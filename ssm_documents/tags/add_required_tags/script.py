@@ -96,9 +96,6 @@ IoT.3 iot dimension/*
 IoT.4 iot authorizer/*
 IoT.5 iot rolealias/*
 IoT.6 iot policy/*
-IoTEvents.1 iotevents input/*
-IoTEvents.2 iotevents detectorModel/*
-IoTEvents.3 iotevents alarmModel/*
 IoTSiteWise.1 iotsitewise asset-model/*
 IoTSiteWise.2 iotsitewise dashboard/*
 IoTSiteWise.3 iotsitewise gateway/*

@@ -21,7 +21,7 @@ from tests.harness import Bench, Case, bench, remediation_of
 ID = "tags/add_required_tags"
 REQUIRED = {"requiredTagKeys": ["Owner", "CostCenter"]}
 VALUES = {"values": "Owner=platform,CostCenter=4711"}
-NOT_SERVED = {"Batch.4", "CloudFormation.2", "ElasticBeanstalk.4"}
+NOT_SERVED = {"Batch.4", "CloudFormation.2", "ElasticBeanstalk.4", "IoTEvents.1", "IoTEvents.2", "IoTEvents.3"}
 # Control -> the service's and the resource's name in the Service Authorization Reference, which knows the ARN.
 NAMED = """
 ACM.3 acm certificate|Amplify.1 amplify apps|Amplify.2 amplify branches|AppConfig.1 appconfig application
@@ -49,7 +49,6 @@ GlobalAccelerator.1 globalaccelerator accelerator|Glue.1 glue job|GuardDuty.2 gu
 GuardDuty.3 guardduty ipset
 GuardDuty.4 guardduty detector|IAM.23 access-analyzer Analyzer|IAM.24 iam role|IAM.25 iam user|IoT.1 iot securityprofile
 IoT.2 iot mitigationaction|IoT.3 iot dimension|IoT.4 iot authorizer|IoT.5 iot rolealias|IoT.6 iot policy
-IoTEvents.1 iotevents input|IoTEvents.2 iotevents detectorModel|IoTEvents.3 iotevents alarmModel
 IoTSiteWise.1 iotsitewise asset-model|IoTSiteWise.2 iotsitewise dashboard|IoTSiteWise.3 iotsitewise gateway
 IoTSiteWise.4 iotsitewise portal|IoTSiteWise.5 iotsitewise project|IoTTwinMaker.1 iottwinmaker syncJob
 IoTTwinMaker.2 iottwinmaker workspace|IoTTwinMaker.3 iottwinmaker scene|IoTTwinMaker.4 iottwinmaker entity
