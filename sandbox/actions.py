@@ -179,6 +179,8 @@ LOOKUPS = (
     "automation_role",
     "associated_instance",
     "profile_role",
+    "scaling_group",
+    "launch_configuration",
 )
 _PLACEHOLDER = re.compile(r"\{([A-Za-z]+)(?:\|([a-z0-9_]+))?(=(?:[^{}]|\{[a-z]+\})*)?\}")
 _PLACES = ("partition", "account", "region", "organization", "management")

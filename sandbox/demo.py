@@ -238,10 +238,14 @@ class Demo:
                 securityhub.publish(self.world, broken.finding)
             self.world.run()
             self.press(REMEDIATE, [b for b in self.broken if b.trigger == "remediate"])
-            for _ in range(LONGEST_WAIT_MINUTES):
-                if all(a.has_ended for a in self.attempts_of(self.broken)):
-                    break
-                self.world.advance(60)
+            self.wait_for(self.broken)
+
+    def wait_for(self, which: list[Broken]) -> None:
+        """Turn the clock until the attempts on these resources have ended, minute by minute, up to the longest wait."""
+        for _ in range(LONGEST_WAIT_MINUTES):
+            if all(attempt.has_ended for attempt in self.attempts_of(which)):
+                break
+            self.world.advance(60)
 
     def press(self, action: CustomAction, which: list[Broken]) -> None:
         """Select findings in the console and press a button of ours."""
@@ -526,8 +530,8 @@ def show(console: Console, shown: dict[str, Any]) -> None:
     )
     console.print(f"{shown['calls']} API calls, every one judged by IAM. Seconds: {shown['seconds']}")
     console.print(
-        f"Shown is a choice of {shown['remediations']} remediations; `make demo ARGS=--all` breaks and repairs a resource "
-        f"for each of {shown['controls']} controls."
+        f"Shown is a choice of {shown['remediations']} remediations; `make demo ARGS=--all` breaks and repairs a "
+        f"resource for each of {shown['controls']} controls."
     )
     console.print(f"Report: {REPORT.relative_to(ROOT)}")
 

@@ -30,6 +30,7 @@ import botocore.session
 import yaml
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.validate import ParamValidator
+from moto.autoscaling.models import autoscaling_backends
 from moto.awslambda.models import lambda_backends
 from moto.ec2.models import ec2_backends
 from moto.events.models import events_backends
@@ -155,6 +156,8 @@ class IdentityCenter:
             "automation_role": _automation_role,
             "associated_instance": _associated_instance,
             "profile_role": _profile_role,
+            "scaling_group": _scaling_group,
+            "launch_configuration": _launch_configuration,
         }
 
     # ---------- lifecycle
@@ -824,6 +827,17 @@ def _associated_instance(value: Any, place: Place) -> str:
     """Return the id of the instance that an instance profile is associated with by this id, `*` where none is."""
     associations = ec2_backends[place.account][place.region].iam_instance_profile_associations.values()
     return next((str(one.instance_id) for one in associations if one.association_id == value), "*")
+
+
+def _scaling_group(value: Any, place: Place) -> str:
+    """Return the ARN of the group, which holds an id; the name where there is no such group."""
+    found = autoscaling_backends[place.account][place.region].autoscaling_groups.get(value)
+    return str(found.arn) if found else str(value)
+
+
+def _launch_configuration(value: Any, place: Place) -> str:
+    found = autoscaling_backends[place.account][place.region].launch_configurations.get(value)
+    return str(found.arn) if found else str(value)
 
 
 def _profile_role(parameters: Any, place: Place) -> str:

@@ -34,6 +34,8 @@ from sharr.standards import Standard, Standards, load_standards
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 EXAMPLE: Final = "kms/rotate_key"
+MANY: Final = 20
+"""Controls of one remediation that a table in README.md names."""
 COLUMNS: Final = 120
 """Of the demo's output in README.md."""
 TRIGGERS: Final[Mapping[Trigger, str]] = {
@@ -76,7 +78,7 @@ def remediations_table() -> str:
     rows = [
         (
             f"[{r.id}](docs/controls.md#{anchor(r.id)})",
-            " ".join(r.controls),
+            ranges(r.controls),
             r.title,
             PLACES[r.places[0]],
             r.risk.disruption,
@@ -87,6 +89,21 @@ def remediations_table() -> str:
     ]
     head = ("remediation", "controls", "what the repair does", "runs in", "disruption", "undo", "monthly cost")
     return f"**{len(every)} remediations repair {controls} controls.**\n\n{table(head, rows)}"
+
+
+def ranges(controls: Iterable[str]) -> str:
+    """Return control ids with runs of three or more as one: `CloudWatch.1-14`; of very many only how many."""
+    controls = list(controls)
+    if len(controls) > MANY:
+        return f"{len(controls)} controls"
+    found: list[tuple[str, int, int]] = []
+    for control in controls:
+        service, number = control.split(".")[0], int(control.split(".")[1])
+        if found and found[-1][0] == service and found[-1][2] == number - 1:
+            found[-1] = (service, found[-1][1], number)
+        else:
+            found.append((service, number, number))
+    return " ".join(f"{s}.{a}-{b}" if b - a > 1 else " ".join(f"{s}.{n}" for n in range(a, b + 1)) for s, a, b in found)
 
 
 def controls_index() -> str:
@@ -266,8 +283,9 @@ def _remediation(r: Remediation) -> str:
         ("so afterwards", r.note),
         ("disruption", r.risk.disruption),
         ("may break", _plain(r.risk.may_break)),
-        ("undo", r.risk.reversible),
+        ("undo", f"{r.risk.reversible}; by the button Undo with SHARR"),
         ("monthly cost", r.risk.monthly_cost),
+        ("better than AWS's own solution", _plain(r.avoids)),
         ("runs in", " or ".join(PLACES[p] for p in r.places) + "; the first unless `ExecutionMode` says otherwise"),
         ("waits", "; ".join(waits)),
         ("CloudFormation", _plain(r.risk.cloudformation)),
@@ -307,13 +325,18 @@ def _auxiliaries() -> list[str]:
 
 
 def _permissions(permissions: Sequence[tuple[str, Permission]]) -> str:
+    """One row for what has the same kind and the same resources."""
+
     def where(p: Permission) -> str:
         shown = ", ".join(f"`{resource}`" for resource in p.on)
         if p.when:
             shown += f" where `{json.dumps(dict(p.when))}`"
         return f"{shown} ({p.because})" if p.because else shown
 
-    return table(("permission", "action", "on"), [(kind, f"`{p.action}`", where(p)) for kind, p in permissions])
+    rows: dict[tuple[str, str], list[str]] = {}
+    for kind, p in permissions:
+        rows.setdefault((kind, where(p)), []).append(f"`{p.action}`")
+    return table(("permission", "action", "on"), [(kind, ", ".join(a), on) for (kind, on), a in rows.items()])
 
 
 def _sources(script: Path) -> list[str]:

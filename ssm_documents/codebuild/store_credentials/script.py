@@ -35,7 +35,7 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
         "empty": sorted(n for n, v in variables.items() if not v["value"]),
     }
     types = {n: v.get("type", "PLAINTEXT") for n, v in variables.items()}
-    there = parameters_of(aws.client("ssm"), name, sorted(types))
+    there = stored(aws.client("ssm"), name, sorted(types))
     facts["readable"] = sorted(p["Name"] for p in there if p["Type"] != "SecureString")
     config = {"variables": types, "parameters": {p["Name"]: p["Version"] for p in there}, "policy": None}
     if types:
@@ -122,7 +122,7 @@ def policy_name(target: dict[str, Any]) -> str:
     return f"sharr-codebuild-{target['region']}-{short}"
 
 
-def parameters_of(ssm: Any, project: str, variables: list[str]) -> list[dict[str, Any]]:
+def stored(ssm: Any, project: str, variables: list[str]) -> list[dict[str, Any]]:
     """The parameters of the project that are there. No value is decrypted, and none is kept."""
     names = [parameter_of(project, variable) for variable in variables]
     found: list[dict[str, Any]] = []

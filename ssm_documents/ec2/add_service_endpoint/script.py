@@ -49,7 +49,9 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     found = every("describe_security_groups", "SecurityGroups", [*here, {"Name": "group-name", "Values": [name]}])
     group = None
     if found:
-        rules = [r for r in found[0]["IpPermissions"] if (r.get("FromPort"), r.get("ToPort")) == (443, 443)]
+        rules = [
+            r for r in found[0]["IpPermissions"] if r["IpProtocol"] == "tcp" and r["FromPort"] == r["ToPort"] == 443
+        ]
         opened = sorted({one["CidrIp"] for rule in rules for one in rule["IpRanges"]})
         group = {"id": found[0]["GroupId"], "ours": OURS in found[0].get("Tags", []), "open": opened}
     facts = {
@@ -64,7 +66,9 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
         "others": others,
         "group": group,
         "name": name,
-        "endpoint_id": mine and mine["id"],
+        # For the session's policy; there is nothing of this name.
+        "endpoint_id": mine["id"] if mine else "none",
+        "group_id": group["id"] if group and group["ours"] else "none",
     }
     busy = MAKING if mine and mine["state"] == "pending" else DELETING if "deleting" in states and not others else None
     return {"config": {"endpoint": bool(mine), "group": bool(group and group["ours"])}, "facts": facts, "busy": busy}
@@ -126,31 +130,35 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
             f"the VPC resolves {facts['dns']['name']} by the hosted zone {facts['dns']['zones'][0]}",
             "take that zone off the VPC, or set privateDns to false",
         )
-    return [*made_group(facts, target), made_endpoint(facts, target), wait(MAKING, 90)]
+    return [*made_group(facts, target), *opened_group(facts), made_endpoint(facts, target), wait(MAKING, 90)]
 
 
 def made_group(facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the calls that make the security group, or open the one that is there to the blocks that it lacks."""
-    calls, group_id, there = [], group_of(facts), facts["group"]
-    if not there:
-        request = {
-            "GroupName": facts["name"],
-            "Description": "Lets the VPC reach an endpoint on port 443",
-            "VpcId": target["resource"]["vpc_id"],
-            "TagSpecifications": [{"ResourceType": "security-group", "Tags": [OURS]}],
-        }
-        undo = [group_deletion(ref("group", "GroupId"))]
-        calls.append(call("ec2", "create_security_group", request, name="group", undo=undo))
-    lacks = [block for block in facts["blocks"] if not there or block not in there["open"]]
-    if lacks:
-        ranges = [{"CidrIp": block, "Description": "the VPC itself"} for block in lacks]
-        rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": ranges}
-        request = {"GroupId": group_id, "IpPermissions": [rule]}
-        # A group that was there before is not deleted when this is taken back.
-        end: Any = {"kept": "the rule of our group stays"} if there else {"undo": [group_deletion(group_id)]}
-        fine, retry = ["InvalidPermission.Duplicate"], ["InvalidGroup.NotFound"]  # made a moment ago
-        calls.append(call("ec2", "authorize_security_group_ingress", request, fine=fine, retry=retry, **end))
-    return calls
+    """Return the call that makes the security group; the next look's session may open that one and no other."""
+    if facts["group"]:
+        return []
+    request = {
+        "GroupName": facts["name"],
+        "Description": "Lets the VPC reach an endpoint on port 443",
+        "VpcId": target["resource"]["vpc_id"],
+        "TagSpecifications": [{"ResourceType": "security-group", "Tags": [OURS]}],
+    }
+    undo = [group_deletion(ref("group", "GroupId"))]
+    made = call("ec2", "create_security_group", request, name="group", undo=undo)
+    return [made, wait("the endpoint's security group is being made", 1)]
+
+
+def opened_group(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the call that opens the group to the VPC's blocks which it does not let in yet."""
+    there = facts["group"]["open"] if facts["group"] else []
+    ranges = [{"CidrIp": block, "Description": "the VPC itself"} for block in facts["blocks"] if block not in there]
+    if not ranges:
+        return []
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": ranges}
+    request = {"GroupId": group_of(facts), "IpPermissions": [rule]}
+    fine, retry = ["InvalidPermission.Duplicate"], ["InvalidGroup.NotFound"]  # made a moment ago
+    kept = "the rule goes with the group, where that was made here"
+    return [call("ec2", "authorize_security_group_ingress", request, fine=fine, retry=retry, kept=kept)]
 
 
 def made_endpoint(facts: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
@@ -159,17 +167,16 @@ def made_endpoint(facts: dict[str, Any], target: dict[str, Any]) -> dict[str, An
 
     No ClientToken: a try after one that was taken back would be given the endpoint that is deleted by then.
     """
-    group_id = group_of(facts)
     request = {
         "VpcEndpointType": "Interface",
         "VpcId": target["resource"]["vpc_id"],
         "ServiceName": facts["service"],
         "SubnetIds": facts["subnets"],
-        "SecurityGroupIds": [group_id],
+        "SecurityGroupIds": [group_of(facts)],
         "PrivateDnsEnabled": facts["dns"]["allowed"] and target["parameters"]["privateDns"],
         "TagSpecifications": [{"ResourceType": "vpc-endpoint", "Tags": [OURS]}],
     }
-    undo = removal(ref("endpoint", "VpcEndpoint.VpcEndpointId"), None if facts["group"] else group_id)
+    undo = removal(ref("endpoint", "VpcEndpoint.VpcEndpointId"), None)  # the group: see made_group, settle
     return call("ec2", "create_vpc_endpoint", request, name="endpoint", undo=undo)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from botocore.exceptions import ClientError
 
 from sandbox.ports import Call
@@ -101,9 +100,40 @@ def test_the_outcome_waits_until_the_endpoint_is_available() -> None:
     with bench(ID) as b:
         attempt = b.attempt("EC2.10", without(b))
 
-        first = attempt.look()
-        assert (first["outcome"], first["why"]) == ("PENDING", "the endpoint is being made")
+        assert attempt.look()["why"] == "the endpoint's security group is being made"
+        second = attempt.look()
+        assert (second["outcome"], second["why"]) == ("PENDING", "the endpoint is being made")
         assert attempt.finish()["outcome"] == "REMEDIATED"
+
+
+def test_no_session_may_open_or_delete_a_group_of_somebody_elses() -> None:
+    with bench(ID) as b:
+        resource_id = without(b)
+        attempt = b.attempt("EC2.10", resource_id)
+        with b.watched() as calls:
+            attempt.finish()
+            (group,) = groups(b, resource_id)
+            attempt.undo()
+
+        changed = {"ec2:AuthorizeSecurityGroupIngress", "ec2:DeleteSecurityGroup"}
+        sessions: list[Any] = [one.principal.session_policy for one in b.writes(calls)]
+        on = {s["Resource"] for one in sessions for s in one["Statement"] if changed & set(s["Action"])}
+        assert on == {b.arn("ec2", f"security-group/{group['GroupId']}")}
+
+
+def test_a_group_made_by_the_repair_goes_where_the_endpoint_is_refused() -> None:
+    with bench(ID) as b:
+        resource_id = without(b)
+
+        def refuse(one: Call) -> None:
+            if one.operation == "CreateVpcEndpoint":
+                raise ClientError({"Error": {"Code": "VpcEndpointLimitExceeded", "Message": ""}}, one.operation)
+
+        b.world.identity.before.append(refuse)
+        result = b.attempt("EC2.10", resource_id).finish()
+
+        assert (result["outcome"], result["restored"]) == ("FAILED", True)
+        assert groups(b, resource_id) == []
 
 
 def test_an_undo_deletes_the_endpoint_and_then_its_group() -> None:
@@ -214,7 +244,8 @@ FACTS: Json = {
     "others": 0,
     "group": None,
     "name": "sharr-ec2-endpoint",
-    "endpoint_id": None,
+    "endpoint_id": "none",
+    "group_id": "none",
 }
 MADE = {"id": "vpce-1", "state": "available", "ready": False}
 GROUP = {"id": "sg-1", "ours": True, "open": ["10.0.0.0/16"]}
@@ -238,7 +269,7 @@ def plan(**facts: Any) -> list[Json]:
         (
             "nothing is there",
             {},
-            ["create_security_group", "authorize_security_group_ingress", "create_vpc_endpoint", None],
+            ["create_security_group", None, "authorize_security_group_ingress", "create_vpc_endpoint", None],
         ),
         ("the group is ready", {"group": GROUP}, ["create_vpc_endpoint", None]),
         (

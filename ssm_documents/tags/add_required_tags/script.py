@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sharr.runtime.contract import CannotRepair, call
+from sharr.runtime.contract import CannotRepair, ResourceGone, call
 
 # Control, service, and the rest of the ARN after the account; * is a name, ** a path or a name with colons.
 # Source: the services' pages in https://docs.aws.amazon.com/service-authorization/latest/reference/
@@ -149,6 +149,7 @@ Transfer.7 transfer profile/*
 GLOBAL = ("cloudfront", "ecr-public", "globalaccelerator", "iam", "route53")
 GLOBAL_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 MOST = 50
+REFUSED = "FailedResourcesMap.*.[ErrorMessage || ErrorCode || 'refused'][] | [0]"
 
 
 def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
@@ -161,8 +162,12 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     service, name = target["resource"]["service"], target["resource"]["path"].split("/")[-1]
     if service == "iam":
         kind = target["resource"]["path"].split("/")[0]
-        pages = aws.client("iam", region).get_paginator(f"list_{kind}_tags").paginate(**{f"{kind.title()}Name": name})
-        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        iam = aws.client("iam", region)
+        pages = iam.get_paginator(f"list_{kind}_tags").paginate(**{f"{kind.title()}Name": name})
+        try:
+            tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        except iam.exceptions.NoSuchEntityException as error:
+            raise ResourceGone(arn) from error
     elif service == "autoscaling":
         only = [
             {"Name": "auto-scaling-group", "Values": [target["resource"]["path"].split("autoScalingGroupName/")[1]]}
@@ -210,7 +215,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
             "untag_resources",
             {"ResourceARNList": [arn], "TagKeys": [key]},
             region=region,
-            fail_if="FailedResourcesMap.*.ErrorMessage | [0]",
+            fail_if=REFUSED,
             leaf=["tags", key],
         )
         for key in new
@@ -221,7 +226,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
             "tag_resources",
             {"ResourceARNList": [arn], "Tags": new},
             region=region,
-            fail_if="FailedResourcesMap.*.ErrorMessage | [0]",
+            fail_if=REFUSED,
             undo=untag,
         )
     ]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import jmespath
 import pytest
 from policy_sentry.querying.arns import get_arn_type_details
 
@@ -323,6 +324,24 @@ def test_a_resource_that_the_api_refuses_is_told_with_its_reason() -> None:
 
         assert result["outcome"] == "FAILED"
         assert "does not exist" in result["why"]
+
+
+@pytest.mark.parametrize("why", [{"ErrorMessage": "no"}, {"ErrorCode": "no"}])
+def test_a_refusal_is_seen_whichever_way_it_is_told(why: dict[str, str]) -> None:
+    (one,) = script().plan(state(0, Owner=None), target(values=["Owner=a"]))
+
+    for made in (one, *one["undo"]):
+        assert jmespath.search(made["fail_if"], {"FailedResourcesMap": {"the-arn": why}}) == "no"
+        assert jmespath.search(made["fail_if"], {"FailedResourcesMap": {}}) is None
+
+
+@pytest.mark.parametrize(("control", "path"), [("IAM.24", "role/gone"), ("IAM.25", "user/gone")])
+def test_a_role_or_user_that_is_gone_is_compliant(control: str, path: str) -> None:
+    with bench(ID) as b:
+        result = b.remediate(control, b.arn("iam", path, region=""), parameters=REQUIRED, settings=VALUES)
+
+        assert result["outcome"] == "COMPLIANT"
+        assert result["gone"]
 
 
 def test_system_tags_are_not_the_owners() -> None:
