@@ -10,7 +10,7 @@ import json
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -65,7 +65,8 @@ class Standard:
     `...:securityhub:::`, None for SC; associated_only, associated_except: what the AssociatedStandards of a
     consolidated finding must or must not be; control_prefix: stands before the control in ProductFields.ControlId;
     ids: the standard's own numbers -> controls, None where it numbers as Security Hub does; controls: those in the
-    standard when the data was made, None for all; source: the page that says so.
+    standard when the data was made, None for all but those of a standard that is alone with its controls
+    (others_controls); source: the page that says so.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Standard:
     ids: Mapping[str, tuple[str, ...]] | None
     controls: tuple[str, ...] | None
     source: str
+    others_controls: frozenset[str] = frozenset()
 
     def own_id(self, generator_id: str) -> str | None:
         """Return the standard's own id of the control that *generator_id* ends in; None if it is not its own."""
@@ -88,7 +90,7 @@ class Standard:
 
     def serves(self, control: str) -> bool:
         """Tell whether *control* was in the standard when the data was made."""
-        return self.controls is None or control in self.controls
+        return control not in self.others_controls if self.controls is None else control in self.controls
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def load_standards(root: Path) -> Standards:
     if not loaded:
         raise WrongPlaybook(f"{root}/playbooks: has no playbook.yaml")
     _refuse_twice(loaded)
-    return Standards(tuple(loaded), known)
+    return Standards(_apart(loaded), known)
 
 
 def to_json(standards: Standards) -> str:
@@ -166,7 +168,14 @@ def standards_from_json(text: str) -> Standards:
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise WrongPlaybook(f"compiled standards: not written by to_json: {error!r}") from error
     _refuse_twice(standards)
-    return Standards(standards, controls)
+    return Standards(_apart(standards), controls)
+
+
+def _apart(standards: Iterable[Standard]) -> tuple[Standard, ...]:
+    """Return the standards; the one for tagging alone has its controls, which no other one's findings are about."""
+    standards = tuple(standards)
+    alone = frozenset(c for s in standards if s.associated_only is not None for c in s.controls or ())
+    return tuple(replace(s, others_controls=alone) if s.controls is None else s for s in standards)
 
 
 @cache

@@ -125,6 +125,7 @@ def _create_group(request: Request, proceed: Callable[[], Any]) -> Any:
         member: Any = backend.create_cache_cluster(**(nothing | known))
         member.replication_group_id = group.replication_group_id
         member.auto_minor_version_upgrade = group.auto_minor_version_upgrade
+        member.preferred_maintenance_window = group.preferred_maintenance_window
     return answer
 
 

@@ -1,4 +1,4 @@
-"""S3: bucket policies that are blocked or too long, public ACLs that are blocked, and ExpectedBucketOwner."""
+"""S3: policies that are blocked or too long, public ACLs that are blocked, ExpectedBucketOwner, default encryption."""
 
 from __future__ import annotations
 
@@ -38,12 +38,23 @@ Condition keys that make a statement not public, where their value is fixed.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
 """
 
+_ENCRYPTED = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}}
+"""
+What every bucket has where nothing else was set.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
+"""
+
 _EVERYBODY = "http://acs.amazonaws.com/groups/"
 
 
 def install(world: World, patches: Patches) -> None:
     """Make moto's S3 refuse what AWS refuses."""
     put_policy, put_acl = S3Backend.put_bucket_policy, S3Backend.put_bucket_acl
+    get_encryption = S3Backend.get_bucket_encryption
+
+    def get_bucket_encryption(backend: Any, bucket_name: str) -> Any:
+        return get_encryption(backend, bucket_name) or _ENCRYPTED
     on_bucket, on_key = S3Response._bucket_response, S3Response._key_response
 
     def put_bucket_policy(backend: Any, bucket_name: str, policy: Any) -> None:
@@ -64,6 +75,7 @@ def install(world: World, patches: Patches) -> None:
         _check_owner(response, response.parse_bucket_name_from_url(request, full_url))
         return on_key(response, request, full_url)
 
+    patches.attribute(S3Backend, "get_bucket_encryption", get_bucket_encryption)
     patches.attribute(S3Backend, "put_bucket_policy", put_bucket_policy)
     patches.attribute(S3Backend, "put_bucket_acl", put_bucket_acl)
     patches.attribute(S3Response, "_bucket_response", bucket_response)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sharr.policies import session_policy
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of
@@ -296,6 +297,22 @@ def test_a_deletion_that_is_refused_gives_the_groups_back_and_leaves_no_template
     assert (result["outcome"], result["restored"]) == ("FAILED", True)
     assert groups[0]["LaunchConfigurationName"] == "web-for-autoscaling-5"
     assert templates == []
+
+
+def test_the_session_may_delete_the_findings_own_configuration_and_no_other() -> None:
+    with bench(ID) as b:
+        own, other = configuration(b, "web"), configuration(b, "web-too")
+        values = {"partition": b.partition, "account": b.account, "region": b.region}
+        values |= b.target("Autoscaling.5", own)["resource"]
+        policy = session_policy(b.remediation, ("read", "write"), values, ["delete_launch_configuration"])
+        scaling = b.sessions.open(b.role_arn, "attempt", policy)("autoscaling", b.region)
+
+        with pytest.raises(ClientError, match="AccessDenied"):
+            scaling.delete_launch_configuration(LaunchConfigurationName="web-too")
+        scaling.delete_launch_configuration(LaunchConfigurationName="web")
+
+        assert is_deleted(b, own)
+        assert not is_deleted(b, other)
 
 
 def test_without_the_switch_nothing_is_written() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sharr.policies import session_policy
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of
@@ -140,6 +141,22 @@ def test_the_id_of_a_real_group_is_understood(name: str) -> None:
 
         assert b.target("AutoScaling.1", resource_id)["resource"]["group"] == name
         assert b.remediate("AutoScaling.1", resource_id)["outcome"] == "COMPLIANT"
+
+
+def test_the_session_may_change_the_findings_own_group_and_no_other() -> None:
+    with bench(ID) as b:
+        resource_id = behind_a_target_group(b)
+        group(b, "web-for-autoscaling-1-too", AvailabilityZones=[f"{b.region}a"])
+        values = {"partition": b.partition, "account": b.account, "region": b.region}
+        values |= b.target("AutoScaling.1", resource_id)["resource"]
+        policy = session_policy(b.remediation, ("read", "write"), values, ["update_auto_scaling_group"])
+        scaling = b.sessions.open(b.role_arn, "attempt", policy)("autoscaling", b.region)
+
+        scaling.update_auto_scaling_group(AutoScalingGroupName="web-for-autoscaling-1", HealthCheckGracePeriod=31)
+        with pytest.raises(scaling.exceptions.ClientError, match="AccessDenied"):
+            scaling.update_auto_scaling_group(
+                AutoScalingGroupName="web-for-autoscaling-1-too", HealthCheckGracePeriod=31
+            )
 
 
 def test_a_group_made_anew_under_the_same_name_is_another_group() -> None:

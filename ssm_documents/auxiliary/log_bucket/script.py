@@ -54,7 +54,8 @@ def make(facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the calls that make the bucket, or what it lacks."""
     name, region, calls = facts["name"], facts["region"], []
     if facts["is"] == "another's":
-        raise CannotRepair(f"the bucket {name} exists and is not ours", "delete it, or turn logging on by hand")
+        why = f"the bucket {name} exists and is not ours, or we may not read its tags"
+        raise CannotRepair(why, "let the role read them; delete it where it is yours and empty; or choose one by hand")
     if facts.get("kms"):
         raise CannotRepair(f"the bucket {name} uses a KMS key: logs cannot be delivered", "let it use SSE-S3 (AES256)")
     policy = facts.get("policy") or {"Version": "2012-10-17", "Statement": []}

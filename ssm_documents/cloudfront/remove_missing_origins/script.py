@@ -55,10 +55,10 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
             domain, used_by = origins[name]["DomainName"], ", ".join(facts["used"][name][:3])
             why = f"the bucket of {domain} does not exist, and {used_by} of the distribution uses it"
             raise CannotRepair(why, "make a bucket of that name in your account soon, or point the origin elsewhere")
+    if facts["unknown"]:
+        domain = origins[facts["unknown"][0]]["DomainName"]
+        raise CannotRepair(f"which bucket {domain} means is not known", "look whether it exists, by hand")
     if not facts["missing"]:
-        if facts["unknown"]:
-            domain = origins[facts["unknown"][0]]["DomainName"]
-            raise CannotRepair(f"which bucket {domain} means is not known", "look whether it exists, by hand")
         return []
     distribution = {"Id": target["resource"]["distribution"]}
     # The header values are not in the record, so they do not come back.

@@ -93,6 +93,7 @@ def test_a_distribution_whose_buckets_exist_is_compliant() -> None:
         (["old", "main"], [], {}, "main.s3.amazonaws.com does not exist"),
         (["old"], [], {"old": ["the origin group g"]}, "the origin group g"),
         ([], ["odd"], {}, "which bucket odd.s3.amazonaws.com means"),
+        (["old"], ["odd"], {}, "which bucket odd.s3.amazonaws.com means"),
     ],
 )
 def test_what_is_in_use_or_not_known_is_left_to_a_person(

@@ -291,6 +291,29 @@ def test_todays_units_are_always_within_the_limits(
     assert (first["MinCapacity"], first["MaxCapacity"]) == limits
 
 
+def test_a_wanted_percentage_is_not_written_where_the_metric_is_no_percentage() -> None:
+    custom = {"CustomizedMetricSpecification": {"MetricName": "Queue", "Namespace": "Shop"}, "TargetValue": 9000}
+    usual = {
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "DynamoDBWriteCapacityUtilization"},
+        "TargetValue": 80,
+    }
+    scaling = {
+        f"dynamodb:table:{kind}CapacityUnits": {"limits": {"min": 5, "max": 50}, "policies": {"owners": tracking}}
+        for kind, tracking in (("Read", custom), ("Write", usual))
+    }
+    state = {
+        "config": {"mode": "PROVISIONED", "scaling": {"table/t": scaling}},
+        "facts": {"status": "ACTIVE", "replicas": [], "units": {"table/t": {"Read": 10, "Write": 10}}},
+        "busy": None,
+    }
+    wanted = PARAMETERS | {"targetReadUtilization": 60, "targetWriteUtilization": 60}
+
+    (one,) = code_of(remediation_of(ID)).plan(state, {"resource": {"table": "t"}, "parameters": wanted})
+
+    assert one["parameters"]["ScalableDimension"] == "dynamodb:table:WriteCapacityUnits"
+    assert one["parameters"]["TargetTrackingScalingPolicyConfiguration"] == usual | {"TargetValue": 60}
+
+
 @pytest.mark.parametrize("scaling", ["on-demand", "auto-scaling"])
 def test_a_global_table_and_a_table_that_nobody_can_change_are_left_to_a_person(scaling: str) -> None:
     with pytest.raises(CannotRepair, match="eu-west-1"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox.identity import IdentityCenter
 from sandbox.ports import Call
 from sharr.loader import DOCUMENTS
 from sharr.runtime.contract import CannotRepair
@@ -129,7 +130,7 @@ def test_a_group_made_by_the_repair_goes_where_the_endpoint_is_refused() -> None
             if one.operation == "CreateVpcEndpoint":
                 raise ClientError({"Error": {"Code": "VpcEndpointLimitExceeded", "Message": ""}}, one.operation)
 
-        b.world.identity.before.append(refuse)
+        cast("IdentityCenter", b.world.identity).before.append(refuse)
         result = b.attempt("EC2.10", resource_id).finish()
 
         assert (result["outcome"], result["restored"]) == ("FAILED", True)
@@ -179,7 +180,7 @@ def test_a_group_that_was_there_before_stays_where_the_endpoint_is_refused() -> 
             if one.operation == "CreateVpcEndpoint":
                 raise ClientError({"Error": {"Code": "VpcEndpointLimitExceeded", "Message": ""}}, one.operation)
 
-        b.world.identity.before.append(refuse)
+        cast("IdentityCenter", b.world.identity).before.append(refuse)
         result = b.remediate("EC2.10", resource_id)
 
         assert (result["outcome"], result["restored"]) == ("FAILED", True)
@@ -188,9 +189,10 @@ def test_a_group_that_was_there_before_stays_where_the_endpoint_is_refused() -> 
 
 def test_a_finding_cannot_name_another_service() -> None:
     """Endpoints are paid for, and the control's own service is always Amazon EC2."""
-    target = {"parameters": {"serviceName": ["s3"]}}
     with bench(ID) as b:
-        assert b.target("EC2.10", b.arn("ec2", f"vpc/{VPC}"), **target)["parameters"]["serviceName"] == "ec2"
+        target = b.target("EC2.10", b.arn("ec2", f"vpc/{VPC}"), {"serviceName": ["s3"]})
+
+        assert target["parameters"]["serviceName"] == "ec2"
 
 
 def test_a_hosted_zone_in_the_way_is_said_before_the_first_write_and_can_be_passed_by() -> None:

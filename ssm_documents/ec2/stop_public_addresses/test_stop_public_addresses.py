@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from moto.ec2.models import ec2_backends
 
+from sandbox.identity import IdentityCenter
 from sandbox.ports import Call
 from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of
@@ -89,10 +90,10 @@ def test_an_old_value_that_is_still_told_right_after_the_change_is_waited_for() 
             if one.operation == "ModifySubnetAttribute":
                 subnet.map_public_ip_on_launch = "true"
 
-        b.world.identity.after.append(tell_the_old_value)
+        cast("IdentityCenter", b.world.identity).after.append(tell_the_old_value)
         attempt = b.attempt("EC2.15", resource_id)
         first = attempt.look()
-        b.world.identity.after.remove(tell_the_old_value)
+        cast("IdentityCenter", b.world.identity).after.remove(tell_the_old_value)
 
         assert (first["outcome"], first["why"]) == ("PENDING", "the change is not visible yet")
         subnet.map_public_ip_on_launch = "false"

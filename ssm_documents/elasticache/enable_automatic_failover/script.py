@@ -20,16 +20,19 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
         raise ResourceGone(name) from error
     status, failover = found["Status"], found["AutomaticFailover"]
     pending = waiting(elasticache, found)
+    others = [one for one in pending if one != "AutomaticFailoverStatus"]
     busy = None if status in ("available", "create-failed") else f"the replication group is {status}"
     if failover in ("enabling", "disabling"):
         busy = busy or f"automatic failover is {failover}"
     if "AutomaticFailoverStatus" in pending:
         busy = busy or "a change of automatic failover waits for the maintenance window"
+    if others and target["parameters"]["applyImmediately"]:  # an undo would bring them in: it waits until they are
+        busy = busy or f"other changes wait for the maintenance window ({', '.join(others)})"
     facts = {
         "status": status,
         "least_nodes": min((len(shard.get("NodeGroupMembers", [])) for shard in found["NodeGroups"]), default=0),
         "node_type": found.get("CacheNodeType", ""),
-        "pending": pending,
+        "pending": others,
         "global": found.get("GlobalReplicationGroupInfo", {}).get("GlobalReplicationGroupId"),
     }
     return {"config": {"automatic_failover": failover}, "facts": facts, "busy": busy}
@@ -70,10 +73,9 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         )
     if facts["node_type"].startswith("cache.t1."):
         raise CannotRepair("nodes of type cache.t1 cannot fail over", "choose another node type")
-    others = [name for name in facts["pending"] if name != "AutomaticFailoverStatus"]
-    if others and at_once:
+    if facts["pending"] and at_once:
         raise CannotRepair(
-            f"this would bring in other changes that wait for the maintenance window ({', '.join(others)})",
+            f"this would bring in other changes that wait for the maintenance window ({', '.join(facts['pending'])})",
             "repair again after the window, bring them in yourself, or set applyImmediately to false",
         )
     at_work = ["InvalidReplicationGroupState"]

@@ -117,6 +117,18 @@ def test_an_undo_says_what_stands_in_its_way() -> None:
         assert "Multi-AZ" in result["to_do"]
 
 
+def test_an_undo_does_not_bring_in_what_others_left_for_the_maintenance_window() -> None:
+    with bench(ID) as b:
+        begins = b.world.clock.now() + timedelta(hours=2)
+        window = f"{begins:%a:%H:%M}-{begins + timedelta(hours=1):%a:%H:%M}".lower()
+        attempt = b.attempt("ElastiCache.3", group(b, PreferredMaintenanceWindow=window))
+        assert attempt.finish()["outcome"] == "REMEDIATED"
+        b.client("elasticache").modify_replication_group(ReplicationGroupId=NAME, EngineVersion="8.0")
+
+        assert attempt.undo()["outcome"] == "UNDONE"
+        assert b.world.clock.now() >= begins
+
+
 def test_an_undo_that_is_played_twice_leaves_the_group_as_before() -> None:
     with bench(ID) as b:
         arn = group(b)

@@ -38,6 +38,8 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     one = (found, None) if name else (None, found)
     facts |= {"status": status, "pending": waiting(elasticache, *one)}
     busy = None if status == READY or status in STUCK else f"it is {status}"
+    if facts["pending"]:  # an undo would bring them in: it waits until they are
+        busy = busy or f"other changes wait for the maintenance window ({', '.join(facts['pending'])})"
     return {"config": {"retention_days": found.get("SnapshotRetentionLimit", 0)}, "facts": facts, "busy": busy}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -134,6 +135,18 @@ def test_a_group_that_is_being_changed_is_waited_for() -> None:
 
         assert attempt.look()["outcome"] == "PENDING"
         assert attempt.finish()["outcome"] == "REMEDIATED"
+
+
+def test_an_undo_does_not_bring_in_what_others_left_for_the_maintenance_window() -> None:
+    with bench(ID) as b:
+        begins = b.world.clock.now() + timedelta(hours=2)
+        window = f"{begins:%a:%H:%M}-{begins + timedelta(hours=1):%a:%H:%M}".lower()
+        attempt = b.attempt("ElastiCache.1", group(b, PreferredMaintenanceWindow=window))
+        assert attempt.finish()["outcome"] == "REMEDIATED"
+        b.client("elasticache").modify_replication_group(ReplicationGroupId=GROUP, EngineVersion="8.0")
+
+        assert attempt.undo()["outcome"] == "UNDONE"
+        assert b.world.clock.now() >= begins
 
 
 def test_an_undo_that_is_played_twice_leaves_the_group_as_before() -> None:

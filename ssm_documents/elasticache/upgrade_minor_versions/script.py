@@ -33,22 +33,25 @@ def inspect(aws: Any, target: dict[str, Any]) -> dict[str, Any]:
     except elasticache.exceptions.ReplicationGroupNotFoundFault as error:
         raise ResourceGone(group) from error
     status = [cluster["CacheClusterStatus"], *(g["Status"] for g in groups)]
-    at_work = [s for s in status if s != READY and s not in STUCK]
+    busy = next((f"it is {s}" for s in status if s != READY and s not in STUCK), None)
     # What waits for the maintenance window: a group tells of its own settings, its members of nodes and engine.
     # Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_PendingModifiedValues.html
     told = [cluster, *groups, *members]
+    pending = sorted({k for one in told for k, v in one.get("PendingModifiedValues", {}).items() if v})
+    if pending:  # an undo would bring them in: it waits until they are
+        busy = busy or f"other changes wait for the maintenance window ({', '.join(pending)})"
     facts = {
         "engine": cluster["Engine"],
         "replication_group": group,
         "stuck": [s for s in status if s in STUCK],
-        "pending": sorted({k for one in told for k, v in one.get("PendingModifiedValues", {}).items() if v}),
+        "pending": pending,
         "some_upgrade": any(g.get("AutoMinorVersionUpgrade") for g in [*groups, *members]),
     }
     config = {
         "upgrades": cluster.get("AutoMinorVersionUpgrade", False),
         "group_upgrades": groups[0].get("AutoMinorVersionUpgrade") if groups else None,
     }
-    return {"config": config, "facts": facts, "busy": f"it is {at_work[0]}" if at_work else None}
+    return {"config": config, "facts": facts, "busy": busy}
 
 
 def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def cluster(b: Bench, **more: Any) -> str:
     return b.arn("elasticache", f"cluster:{SINGLE}")
 
 
-def member(b: Bench, upgrades: bool = False) -> str:
+def member(b: Bench, upgrades: bool = False, **more: Any) -> str:
     b.client("elasticache").create_replication_group(
         ReplicationGroupId=GROUP,
         ReplicationGroupDescription="orders",
@@ -34,6 +35,7 @@ def member(b: Bench, upgrades: bool = False) -> str:
         NumNodeGroups=1,
         ReplicasPerNodeGroup=1,
         AutoMinorVersionUpgrade=upgrades,
+        **more,
     )
     return b.arn("elasticache", f"cluster:{GROUP}-001")
 
@@ -123,6 +125,18 @@ def test_changes_of_others_that_wait_for_the_window_are_not_brought_in(make: Any
 def test_the_control_does_not_mean_memcached() -> None:
     with bench(ID) as b:
         assert b.remediate("ElastiCache.2", cluster(b, Engine="memcached"))["outcome"] == "COMPLIANT"
+
+
+def test_an_undo_does_not_bring_in_what_others_left_for_the_maintenance_window() -> None:
+    with bench(ID) as b:
+        begins = b.world.clock.now() + timedelta(hours=2)
+        window = f"{begins:%a:%H:%M}-{begins + timedelta(hours=1):%a:%H:%M}".lower()
+        attempt = b.attempt("ElastiCache.2", member(b, PreferredMaintenanceWindow=window))
+        assert attempt.finish()["outcome"] == "REMEDIATED"
+        b.client("elasticache").modify_replication_group(ReplicationGroupId=GROUP, EngineVersion="8.0")
+
+        assert attempt.undo()["outcome"] == "UNDONE"
+        assert b.world.clock.now() >= begins
 
 
 def test_an_undo_that_is_played_twice_leaves_the_group_as_before() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
 from moto.rds.models import rds_backends
 
+from sandbox.identity import IdentityCenter
 from sandbox.ports import Call
+from sharr.loader import DOCUMENTS
 from sharr.runtime.contract import CannotRepair
-from sharr.scripts import code_of
+from sharr.scripts import code_of, load_script
 from tests.harness import Bench, Case, bench, remediation_of
 
 ID = "rds/encrypt_snapshot"
@@ -171,7 +173,7 @@ def test_a_key_that_amazon_rds_cannot_use_leaves_the_original_alone(key: str, to
             if one.operation == "CopyDBSnapshot":
                 raise ClientError({"Error": {"Code": "KMSKeyNotAccessibleFault", "Message": ""}}, one.operation)
 
-        b.world.identity.before.append(refuse)
+        cast("IdentityCenter", b.world.identity).before.append(refuse)
         result = b.remediate("RDS.4", arn, settings=DELETE | {"kmsKeyId": key})
 
         assert result["outcome"] == "FAILED"
@@ -351,3 +353,15 @@ def test_a_key_that_cannot_be_meant_is_refused_without_asking_for_it(key: str, f
 
         assert result["outcome"] == "FAILED"
         assert found in result["why"]
+
+
+@pytest.mark.parametrize("name", ["plain", "rds:db-2021-01-01-00-00"])
+def test_an_answer_without_a_snapshot_means_that_it_is_gone(name: str) -> None:
+    class Rds:
+        class exceptions:  # noqa: N801  # boto3's name
+            DBSnapshotNotFoundFault = DBClusterSnapshotNotFoundFault = KeyError
+
+        def describe_db_snapshots(self, **_asked: str) -> Any:
+            return {"DBSnapshots": []}
+
+    assert load_script(DOCUMENTS / ID / "script.py").one(Rds(), name) is None

@@ -52,7 +52,7 @@ def plan(state: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         check(wanted, state["facts"]["key"], publishing)
     elif publishing:
         raise CannotRepair(
-            f"{', '.join(publishing)} may publish to this topic, but cannot use the AWS managed key",
+            f"{some(publishing)} may publish to this topic, but cannot use the AWS managed key",
             f"set kmsKey to a customer managed key whose policy allows them {GRANT}",
         )
     topic = {"TopicArn": target["resource"]["id"], "AttributeName": "KmsMasterKeyId"}
@@ -71,7 +71,7 @@ def check(wanted: str, key: dict[str, Any] | None, publishing: list[str]) -> Non
     if shut_out:
         unread = "; the policy of another account's key cannot be read" if key["policy"] is None else ""
         raise CannotRepair(
-            f"{', '.join(shut_out)} may publish to this topic, but not use the key {wanted}{unread}",
+            f"{some(shut_out)} may publish to this topic, but not use the key {wanted}{unread}",
             f"allow them {GRANT} in the policy of the key",
         )
 
@@ -92,7 +92,7 @@ def key_of(aws: Any, target: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def publishers(policy: dict[str, Any], account: str) -> set[str]:
-    """Return the services, other accounts, and ANYBODY, whom a topic's policy lets publish."""
+    """Return the services, principals of other accounts, and ANYBODY, whom a topic's policy lets publish."""
     found = set()
     for one in many(policy.get("Statement", [])):
         if one["Effect"] != "Allow" or not covers(one, "sns:publish"):
@@ -103,7 +103,7 @@ def publishers(policy: dict[str, Any], account: str) -> set[str]:
             if who == "*":
                 found |= behind(one.get("Condition", {}), account)
             elif owner(who) not in (account, None):
-                found.add(str(owner(who)))
+                found.add(who)
         if kinds:
             found.add(ANYBODY)
     return found
@@ -125,14 +125,25 @@ def behind(condition: dict[str, Any], account: str) -> set[str]:
 
 
 def lets(policy: dict[str, Any] | None, who: str) -> bool:
-    """Tell whether a key's policy lets a service, an account, or ANYBODY encrypt and decrypt."""
-    allowed = set()
+    """Tell whether a key's policy lets a service, a principal of another account, or ANYBODY encrypt and decrypt."""
+    uses: dict[str, set[str]] = {"Allow": set(), "Deny": set()}
     for one in many((policy or {}).get("Statement", [])):
-        kinds = principals(one)
-        named = who in kinds.get("Service", []) or who in map(owner, kinds.get("AWS", []))
-        if one["Effect"] == "Allow" and (named or ("*" in kinds.get("AWS", []) and not one.get("Condition"))):
-            allowed |= {use for use in USES if covers(one, use)}
-    return allowed == set(USES)
+        kinds, condition = principals(one), one.get("Condition")
+        named = who in kinds.get("Service", []) or any(stands_for(given, who) for given in kinds.get("AWS", []))
+        everybody = "*" in kinds.get("AWS", []) and not condition
+        if everybody or (named and not (condition and one["Effect"] == "Deny")):
+            uses[one["Effect"]] |= {use for use in USES if covers(one, use)}
+    return uses["Allow"] - uses["Deny"] == set(USES)
+
+
+def stands_for(given: str, who: str) -> bool:
+    """Tell whether a principal of a key's policy is *who*, or the whole account that *who* is of."""
+    whole = given.isdigit() or given.endswith(":root")
+    return given == who or (whole and owner(who) is not None and owner(given) == owner(who))
+
+
+def some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def principals(statement: dict[str, Any]) -> dict[str, list[str]]:

@@ -113,7 +113,10 @@ def test_who_cannot_use_the_aws_managed_key_is_not_shut_out(who: str) -> None:
 
 
 BOTH = ("kms:GenerateDataKey*", "kms:Decrypt")
+ROLES = f"arn:aws:iam::{OTHER}:role"
 EVENTS = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
+
+DENIED = allowing(EVENTS, "kms:Decrypt") | {"Effect": "Deny"}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +131,12 @@ EVENTS = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
         ("account's root", OTHER, [allowing({"AWS": f"arn:aws:iam::{OTHER}:root"})], True),
         ("account's number", OTHER, [allowing({"AWS": [ACCOUNT, OTHER]})], True),
         ("another account", OTHER, [allowing({"AWS": ACCOUNT})], False),
+        ("a role of the account only", OTHER, [allowing({"AWS": f"{ROLES}/r"})], False),
+        ("the role", f"{ROLES}/r", [allowing({"AWS": f"{ROLES}/r"})], True),
+        ("another role", f"{ROLES}/r", [allowing({"AWS": f"{ROLES}/other"})], False),
+        ("the role's account", f"{ROLES}/r", [allowing({"AWS": OTHER})], True),
+        ("allowed and denied", "events.amazonaws.com", [allowing(EVENTS), DENIED], False),
+        ("everybody denied", "events.amazonaws.com", [allowing(EVENTS), DENIED | {"Principal": "*"}], False),
         ("everybody", ANYBODY, [allowing("*", *BOTH)], True),
         ("everybody under a condition", ANYBODY, [allowing("*", Condition={"StringEquals": {"a": "b"}})], False),
         ("account for anybody", ANYBODY, [allowing({"AWS": ACCOUNT})], False),
@@ -175,7 +184,7 @@ def publish(principal: Any, condition: Any = None, **more: Any) -> dict[str, Any
         ("own account", publish({"AWS": [ACCOUNT, f"arn:aws:iam::{ACCOUNT}:role/r"]}), set()),
         ("a principal that was deleted", publish({"AWS": "AROAEXAMPLEEXAMPLEEXA"}), set()),
         ("services", publish({"Service": ["a.b", "c.d"]}), {"a.b", "c.d"}),
-        ("another account", publish({"AWS": f"arn:aws:iam::{OTHER}:role/r"}), {OTHER}),
+        ("another account", publish({"AWS": [OTHER, f"{ROLES}/r"]}), {OTHER, f"{ROLES}/r"}),
         ("a bucket", publish("*", {"ArnLike": {"aws:SourceArn": "arn:aws:s3:*:*:b"}}), {"s3.amazonaws.com"}),
         ("anybody", publish("*"), {ANYBODY}),
         ("the organization", publish({"AWS": "*"}, {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}), {ANYBODY}),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sandbox.additions.ssm_agents import without_agent
+from sandbox.identity import IdentityCenter
 from sandbox.ports import Call
 from sharr.loader import DOCUMENTS
 from sharr.runtime.contract import CannotRepair
@@ -157,10 +158,10 @@ def test_an_instance_profile_that_somebody_else_gave_meanwhile_is_not_taken_away
             if one.operation == "CreateTags":
                 raise KeyboardInterrupt
 
-        b.world.identity.after.append(die)
+        cast("IdentityCenter", b.world.identity).after.append(die)
         with pytest.raises(KeyboardInterrupt):
             attempt.look()
-        b.world.identity.after.remove(die)
+        cast("IdentityCenter", b.world.identity).after.remove(die)
         attempt.journal = json.loads(attempt.saved[-1])
         owners = {"Name": "owners"}
         b.client("ec2").associate_iam_instance_profile(InstanceId=resource_id.split("/")[1], IamInstanceProfile=owners)
