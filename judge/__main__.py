@@ -112,7 +112,11 @@ def known_exceptions() -> dict[str, str]:
 
 
 def judge(path: str, only: set[str]) -> Iterator[Verdict]:
-    """Yield the verdict on each control that has a check."""
+    """
+    Yield the verdict on each control that has a check, on the first of its cases with which Prowler agrees.
+
+    A remediation's cases are made for its own branches: Prowler may not see the first one.
+    """
     wanted = checks()
     logging.disable()  # Prowler tells what it could not read; the endpoint's own log would say it again
     with Sandbox() as world:
@@ -121,20 +125,41 @@ def judge(path: str, only: set[str]) -> Iterator[Verdict]:
         for account in world.organization.accounts:
             make_administrator(world, account)
 
-        def work(of: tuple[Remediation, str]) -> Verdict:
-            remediation, control = of
-            return judged(path, demo, remediation, control, *wanted[control])
+        def work(of: tuple[Remediation, Any]) -> Verdict:
+            remediation, case = of
+            return judged(path, demo, remediation, case, *wanted[case.control])
 
-        served = [(r, c) for r in demo.remediations for c in r.controls if c in wanted and (not only or c in only)]
-        for (_, control), verdict in every.in_copies(served, work):
-            if isinstance(verdict, str):
-                verdict = Verdict(control, wanted[control][0], errors=[verdict[-1500:]])
-            yield verdict
+        def verdicts(items: list[tuple[Remediation, Any]]) -> Iterator[tuple[tuple[Remediation, Any], Verdict]]:
+            for (remediation, case), verdict in every.in_copies(items, work):
+                if isinstance(verdict, str):
+                    verdict = Verdict(case.control, wanted[case.control][0], errors=[verdict[-1500:]])
+                yield (remediation, case), verdict
+
+        named = [r for r in demo.remediations if any(c in wanted and (not only or c in only) for c in r.controls)]
+        firsts: dict[str, tuple[Remediation, Any]] = {}
+        others: dict[str, list[tuple[Remediation, Any]]] = {}
+        for remediation in named:
+            for case in cases(remediation):
+                if case.control in wanted and (not only or case.control in only):
+                    if case.control in firsts:
+                        others.setdefault(case.control, []).append((remediation, case))
+                    else:
+                        firsts[case.control] = (remediation, case)
+        disagreed = {}
+        for (_, case), verdict in verdicts(list(firsts.values())):
+            if verdict.agrees or case.control not in others:
+                yield verdict
+            else:
+                disagreed[case.control] = verdict
+        again = [item for control in disagreed for item in others[control]]
+        for (_, case), verdict in verdicts(again):
+            if not disagreed[case.control].agrees and verdict.agrees:
+                disagreed[case.control] = verdict
+        yield from disagreed.values()
 
 
-def judged(path: str, demo: Demo, remediation: Remediation, control: str, names: list[str], about: str) -> Verdict:
+def judged(path: str, demo: Demo, remediation: Remediation, case: Any, names: list[str], about: str) -> Verdict:
     """Break a resource, have it scanned, repair it, have it scanned again."""
-    case = next(c for c in cases(remediation) if c.control == control)
     place = Place(demo.world, region=case.region)
     resource_id = case.break_it(place)
     before = scan(path, demo.world, place, names)
@@ -142,7 +167,7 @@ def judged(path: str, demo: Demo, remediation: Remediation, control: str, names:
     after = scan(path, demo.world, place, names)
     was, now = (about_it(one["findings"], about, resource_id, place) for one in (before, after))
     return Verdict(
-        control,
+        case.control,
         names,
         before={_key(f): f["status"] for f in was},
         after={_key(f): f["status"] for f in now},
@@ -209,6 +234,7 @@ def prowler(python: str) -> Iterator[str]:
 
 def write(verdicts: list[Verdict], exceptions: dict[str, str]) -> None:
     """Write docs/judge.md, and what it was made of beside the checks."""
+    verdicts = sorted(verdicts, key=lambda v: (v.control.split(".")[0].lower(), int(v.control.split(".")[1])))
     rows = "\n".join(
         f"| {v.control} | {', '.join(f'`{c}`' for c in v.checks)} | {v.word} | {exceptions.get(v.control, '')} |"
         for v in verdicts

@@ -13,12 +13,14 @@ There is one moto in a process, so there is one world at a time.
 from __future__ import annotations
 
 import heapq
+import io
 import itertools
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -28,11 +30,13 @@ from unittest.mock import patch
 
 import moto.iam.models
 import moto.settings
+from botocore.model import OperationNotFoundError
 from moto import mock_aws
 from moto.awslambda.models import lambda_backends
 from moto.events.models import events_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.test import run_wsgi_app
 
 from sandbox.assets import Assembly
 from sandbox.clock import TurnableClock
@@ -41,6 +45,7 @@ from sandbox.events import Router
 from sandbox.functions import Functions
 from sandbox.identity import IdentityCenter, client_with
 from sandbox.local import CONTROL_PATH
+from sandbox.not_emulated import INTERNAL_FAILURE, NOT_IMPLEMENTED, asked_by, is_page, printable, refusal
 from sandbox.organization import Organization
 from sandbox.ports import Call, Clock, Credentials, Identity
 from sandbox.queues import Queues
@@ -48,6 +53,8 @@ from sandbox.queues import Queues
 Control = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """What the endpoint does for a JSON object beside AWS's API; raises ValueError for one that it cannot take."""
 LARGEST_CONTROL_BYTES = 100_000
+_FAULTS = {NOT_IMPLEMENTED: "does not emulate", INTERNAL_FAILURE: "failed over"}
+_MOTO_SAYS_IT = "action has not been implemented"
 _NOT_KNOWN = ("UnknownOperation", "UnknownPolicyElement", "NotImplementedError")
 
 
@@ -372,13 +379,25 @@ class _QuietHandler(MotoRequestHandler):
         """Log nothing."""
 
 
+class _Services(DomainDispatcherApplication):
+    """moto's choice of the service that a request is for."""
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """Return moto's name of the service, None for no host; raises NotImplementedError where moto has none."""
+        with redirect_stdout(io.StringIO()):  # moto prints advice to its own developers
+            backend = super().get_backend_for_host(host)
+        if host is not None and backend is None:
+            raise NotImplementedError("moto has no such service")
+        return backend
+
+
 class _Endpoint:
     """The WSGI application: moto's, one request at a time, each with what it causes."""
 
     def __init__(self, world: Sandbox, controls: Mapping[str, Control]) -> None:
         self._world = world
         self._controls = controls
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = _Services(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -389,9 +408,28 @@ class _Endpoint:
             if path.startswith(CONTROL_PATH):
                 answer = self._control(path.removeprefix(CONTROL_PATH), environ, start_response)
             else:
-                answer = list(self._moto(environ, start_response))
+                answer = self._aws(environ, start_response)
             self._world.advance(0)
         return answer
+
+    def _aws(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        """Answer as AWS, also what moto and the additions do not know: with an error, and a line on the terminal."""
+        asked = asked_by(environ)
+        try:
+            body, status, headers = run_wsgi_app(self._moto, environ, buffered=True)
+            if not is_page(status, headers.get("Content-Type", "")):
+                start_response(status, list(headers))
+                return list(body)
+            code, why = NOT_IMPLEMENTED, ""
+        except (NotImplementedError, OperationNotFoundError) as error:
+            code, why = NOT_IMPLEMENTED, "" if str(error).endswith(_MOTO_SAYS_IT) else str(error)
+        except Exception as error:  # noqa: BLE001  # told, to both sides
+            code, why = INTERNAL_FAILURE, repr(error)
+        said = f"the sandbox {_FAULTS[code]} {asked.service} {asked.action}" + f": {printable(why)}" * bool(why)
+        print(said, file=sys.stderr)
+        answer = refusal(asked, code, said)
+        start_response(answer.status, answer.headers)
+        return [answer.body]
 
     def _control(self, name: str, environ: Mapping[str, Any], start_response: Any) -> list[bytes]:
         control = self._controls.get(name)

@@ -47,6 +47,7 @@ def install(_world: World, patches: Patches) -> None:
     patches.around(CloudFrontResponse, "CreateDistribution", _create)
     patches.around(CloudFrontResponse, "UpdateDistribution", _update)
     patches.around(CloudFrontResponse, "GetDistributionConfig", _get)
+    patches.answer(CloudFrontResponse, "ListDistributions", _list)
 
 
 def _create(request: Request, proceed: Callable[[], Any]) -> Any:
@@ -75,6 +76,27 @@ def _update(request: Request, proceed: Callable[[], Any]) -> Any:
     distribution.whole_config = _completed(config)
     distribution.etag = "E" + uuid.uuid4().hex[:12].upper()
     return {"Distribution": distribution, "ETag": distribution.etag}  # as the answer was made before the new ETag
+
+
+def _list(request: Request) -> dict[str, Any]:
+    """
+    All on one page: a sandbox has a handful.
+
+    Source: https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_DistributionSummary.html
+    """
+    items = []
+    for distribution in _distributions(request).values():
+        config = copy.deepcopy(getattr(distribution, "whole_config", {}))
+        shown = {
+            "Id": distribution.distribution_id,
+            "ARN": distribution.arn,
+            "Status": distribution.status,
+            "LastModifiedTime": distribution.last_modified_time,
+            "DomainName": distribution.domain_name,
+        }
+        items.append(config | shown)
+    listed = {"Marker": "", "MaxItems": 100, "IsTruncated": False, "Quantity": len(items), "Items": items}
+    return {"DistributionList": listed}
 
 
 def _get(request: Request, proceed: Callable[[], Any]) -> Any:

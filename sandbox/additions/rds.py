@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
-from moto.rds.models import rds_backends
+from moto.rds.models import DBInstance, rds_backends
 from moto.rds.responses import RDSResponse
 
 from sandbox.additions.wire import Patches, Refused, Request
@@ -166,6 +166,18 @@ class _Changes:
         resource.pending_modified_values = {name: pending[key] for key, name in shown.items() if key in pending}
 
 
+def _monitoring_stream(instance: Any) -> str | None:
+    """
+    Return the ARN of the log stream that Enhanced Monitoring writes to, where it is on.
+
+    Source: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBInstance.html
+    """
+    if not instance.monitoring_interval:
+        return None
+    where = f"{instance.region}:{instance.account_id}"
+    return f"arn:{instance.partition}:logs:{where}:log-group:RDSOSMetrics:log-stream:{instance.dbi_resource_id}"
+
+
 def install(world: World, patches: Patches) -> None:
     """Make moto's RDS take its time on *world*'s clock, and refuse what AWS refuses."""
     changes = _Changes(world)
@@ -176,6 +188,7 @@ def install(world: World, patches: Patches) -> None:
         return original(response)
 
     patches.attribute(RDSResponse, "call_action", call_action)
+    patches.attribute(DBInstance, "enhanced_monitoring_resource_arn", property(_monitoring_stream))
     patches.around(RDSResponse, "ModifyDBInstance", lambda *arguments: _modify_instance(changes, *arguments))
     patches.around(RDSResponse, "ModifyDBCluster", lambda *arguments: _modify_cluster(changes, *arguments))
     patches.around(RDSResponse, "CreateDBSnapshot", _create_snapshot)

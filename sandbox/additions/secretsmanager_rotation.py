@@ -63,6 +63,18 @@ def install(world: World, patches: Patches) -> None:
     def as_moto_does(_request: Request, _secret: Any, proceed: Callable[[], Any]) -> Any:
         return proceed()
 
+    def listed(request: Request, proceed: Callable[[], Any]) -> Any:
+        """The dates of a secret are in the list, too."""
+        secrets = secretsmanager_backends[request.account][request.region].secrets
+        told = json.loads(proceed())
+        for one in told["SecretList"]:
+            secret = secrets.get(one["Name"])
+            if isinstance(secret, FakeSecret):
+                _settle(secret, now())
+                one |= _dates(secret)
+        return json.dumps(told)
+
+    patches.around(SecretsManagerResponse, "ListSecrets", listed)
     patches.around(SecretsManagerResponse, "RotateSecret", settled(rotate))
     patches.around(SecretsManagerResponse, "GetSecretValue", settled(value))
     patches.around(SecretsManagerResponse, "DescribeSecret", settled(_describe))
@@ -187,6 +199,15 @@ def _settle(secret: Any, now: float) -> None:
     secret.last_changed_date = int(due)
 
 
+def _dates(secret: Any) -> dict[str, float]:
+    """Return what is ours, beside moto's own."""
+    found = {
+        "LastAccessedDate": getattr(secret, "last_accessed", None),
+        "LastRotatedDate": getattr(secret, "rotated", None),
+    }
+    return {name: at for name, at in found.items() if at}
+
+
 def _describe(_request: Request, secret: Any, proceed: Callable[[], Any]) -> Any:
     """
     Add what moto does not tell. The days of a schedule expression are calculated; of a cron they stay unsaid here.
@@ -196,10 +217,8 @@ def _describe(_request: Request, secret: Any, proceed: Callable[[], Any]) -> Any
     if not isinstance(secret, FakeSecret):
         return proceed()
     told = json.loads(proceed())
-    told["LastAccessedDate"] = getattr(secret, "last_accessed", None)
     told.pop("LastRotatedDate", None)
-    if getattr(secret, "rotated", None):
-        told["LastRotatedDate"] = secret.rotated  # type: ignore[attr-defined]  # ours, beside moto's own
+    told |= _dates(secret)
     rules = dict(getattr(secret, "rules", {}))
     if found := re.fullmatch(r"rate\(([0-9]+) days?\)", rules.get("ScheduleExpression", "")):
         rules["AutomaticallyAfterDays"] = int(found[1])

@@ -48,7 +48,9 @@ def make(facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
         raise CannotRepair(f"the bucket {name} exists and is not ours", "delete it, or make a trail by hand")
     wanted = statements(name, target)
     there = facts.get("policy")
-    if there and any(statement not in there["Statement"] for statement in wanted):
+    found = there["Statement"] if there else []
+    shown = [plain(one) for one in (found if isinstance(found, list) else [found])]
+    if there and any(plain(statement) not in shown for statement in wanted):
         raise CannotRepair(f"the policy of {name} is not as we made it", "delete the policy, or make a trail by hand")
 
     def put(operation: str, **parameters: Any) -> None:
@@ -79,6 +81,15 @@ def make(facts: dict[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
     if not there:
         put("put_bucket_policy", Policy=as_json({"Version": "2012-10-17", "Statement": wanted}))
     return calls
+
+
+def plain(value: Any) -> Any:
+    """Return a statement's value in one form: S3 shows lists sorted, and a list of one as its member alone."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return value[0] if len(value) == 1 else sorted(value)
+    return value
 
 
 def statements(name: str, target: dict[str, Any]) -> list[dict[str, Any]]:

@@ -85,6 +85,17 @@ def test_a_policy_that_somebody_changed_is_not_overwritten(change: Any) -> None:
         script().make(facts, target())
 
 
+def test_the_policy_is_known_in_the_form_in_which_s3_shows_it() -> None:
+    """S3 sorts lists, and shows a list of one as its member alone: terraform-provider-aws 4278."""
+    facts = ours()
+    for statement in facts["policy"]["Statement"]:
+        if isinstance(statement["Resource"], list):
+            statement["Resource"] = sorted(statement["Resource"], reverse=True)
+        statement["Action"] = [statement["Action"]]
+
+    assert script().make(facts, target()) == []
+
+
 def test_statements_that_somebody_added_stay() -> None:
     facts = ours()
     facts["policy"]["Statement"] = [{"Sid": "Auditors"}, *facts["policy"]["Statement"]]
