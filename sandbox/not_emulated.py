@@ -101,7 +101,11 @@ def refusal(asked: Asked, code: str, message: str) -> Refusal:
 
 
 def is_page(status: str, content_type: str) -> bool:
-    """Tell whether an answer is the web page with which moto's web framework says that it has no such path."""
+    """
+    Tell whether an answer is the web page with which moto's web framework says that it has no such path.
+
+    A HEAD shows no page: there 404 is S3's own answer, of a bucket or an object that is not there.
+    """
     return status.startswith("404") and content_type.startswith("text/html")
 
 

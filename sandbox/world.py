@@ -417,7 +417,7 @@ class _Endpoint:
         asked = asked_by(environ)
         try:
             body, status, headers = run_wsgi_app(self._moto, environ, buffered=True)
-            if not is_page(status, headers.get("Content-Type", "")):
+            if asked.is_head or not is_page(status, headers.get("Content-Type", "")):
                 start_response(status, list(headers))
                 return list(body)
             code, why = NOT_IMPLEMENTED, ""

@@ -98,3 +98,13 @@ def test_s3_has_its_error_bare_and_the_answer_to_head_has_no_body() -> None:
 
     assert create_parser("rest-xml").parse(told, None)["Error"] == {"Code": NOT_IMPLEMENTED, "Message": "a < b"}
     assert refusal(head, NOT_IMPLEMENTED, "a < b").body == b""
+
+
+def test_a_bucket_that_is_not_there_is_s3_s_own_404(world: Sandbox) -> None:
+    with world.serve() as url:
+        request = AWSRequest("HEAD", f"{url}/no-such-bucket")
+        SigV4Auth(Credentials("nobody", "x"), "s3", "us-east-1").add_auth(request)
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
+        connection.request("HEAD", "/no-such-bucket", headers=dict(request.headers))
+
+        assert connection.getresponse().status == 404
