@@ -35,7 +35,7 @@ from sharr.standards import Standard, Standards, load_standards
 ROOT: Final = Path(__file__).resolve().parent.parent
 EXAMPLE: Final = "kms/rotate_key"
 MANY: Final = 20
-"""Controls of one remediation that a table in README.md names."""
+"""Controls, or actions, of one remediation that a table names."""
 COLUMNS: Final = 120
 """Of the demo's output in README.md."""
 TRIGGERS: Final[Mapping[Trigger, str]] = {
@@ -371,7 +371,11 @@ def _time(seconds: int) -> str:
 
 
 def _actions(permissions: Iterable[Permission]) -> str:
-    return ", ".join(f"`{action}`" for action in sorted({p.action for p in permissions})) or "-"
+    actions = sorted({p.action for p in permissions})
+    if len(actions) > MANY:
+        services = len({action.split(":")[0] for action in actions})
+        return f"{len(actions)} actions of {services} services: `{actions[0]}` and its like"
+    return ", ".join(f"`{action}`" for action in actions) or "-"
 
 
 def _generic(name: str) -> str:

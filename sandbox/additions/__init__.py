@@ -41,6 +41,7 @@ from sandbox.additions import (
     s3_access_logging,
     s3_bucket_documents,
     s3_bucket_tags,
+    secretsmanager_policies,
     secretsmanager_rotation,
     securityhub,
     sns_subscriptions,
@@ -55,6 +56,7 @@ from sandbox.ports import World
 
 _PARTS = (
     secretsmanager_rotation,
+    secretsmanager_policies,
     codebuild_projects,
     cloudfront_distributions,
     ecs_task_definitions,
