@@ -73,7 +73,11 @@ def meeting(**asked: Any) -> Any:
 
 
 CASES = [
-    *(Case(control, "a weak policy", having(), meeting(**asked)) for control, asked in ASKED.items()),
+    *(
+        # One code, and fields each: sweeping two of them sweeps all.
+        Case(control, "a weak policy", having(), meeting(**asked), swept=control in ("IAM.7", "IAM.17"))
+        for control, asked in ASKED.items()
+    ),
     Case("IAM.7", "no policy", account, meeting(**ASKED["IAM.7"])),
     Case("IAM.17", "no policy", account, meeting(**ASKED["IAM.17"])),
     Case(
@@ -179,7 +183,7 @@ POLICIES = st.none() | st.fixed_dictionaries(
 @given(policy=POLICIES, control=st.sampled_from(sorted(ASKED)))
 def test_no_field_ever_gets_weaker_and_a_second_plan_is_empty(policy: dict[str, Any] | None, control: str) -> None:
     remediation = remediation_of(ID)
-    target = {"parameters": {p.name: p.value(control, {}) for p in remediation.parameters}}
+    target = {"parameters": {p.name: p.value(control, {}, {}) for p in remediation.parameters}}
     code = code_of(remediation)
 
     def planned(now: dict[str, Any] | None) -> list[dict[str, Any]]:
