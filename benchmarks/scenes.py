@@ -254,8 +254,8 @@ def _hops(world: Sandbox, findings: list[dict[str, Any]], start: int) -> dict[st
 def every_remediation(meter: Meter) -> tuple[int, list[float]]:
     """Break one resource for each remediation and repair it. Return how many, and every sleep on the way."""
     with Sandbox() as world, meter.installed():
-        demo = Demo(world)
-        demo.deploy()
+        demo = Demo(world, every=True)
+        demo.deploy(automatic=["*"])
         demo.break_things()
         start = len(meter.sleeps)
         demo.publish()

@@ -265,7 +265,7 @@ class _Reader:
             )
             for one in spec if isinstance(spec, list) and spec and isinstance(spec[0], dict) else [spec]:
                 body = one if isinstance(one, dict) else {"resource": one}
-                self.only(body, {"resource", "for", "because", "when", "types", "only"}, field)
+                self.only(body, {"resource", "for", "because", "when", "only"}, field)
                 on = body.get("resource")
                 resources = tuple([on] if isinstance(on, str) else on or ())
                 self.check(resources and all(isinstance(r, str) for r in resources), field, on, "resource ARNs or *")
@@ -288,7 +288,7 @@ class _Reader:
 
     def only_for(self, body: Mapping[str, Any], field: str) -> dict[str, tuple[str, ...]]:
         """Read `only`: a name -> a list of values."""
-        only = self.mapping(body, "only", field) | ({"type": body["types"]} if "types" in body else {})
+        only = self.mapping(body, "only", field)
         for name, values in only.items():
             good = isinstance(values, list) and values and all(isinstance(v, str) for v in values)
             self.check(good, f"{field}.only.{name}", values, "a list of texts")

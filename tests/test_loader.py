@@ -262,7 +262,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "a permission with an unknown field": (
         with_("permissions", "read", to={"kms:DescribeKey": {"resource": "*", "if": "a"}}),
-        r"permissions\.read\.kms:DescribeKey\.if: 'a': wanted one of because, for, only, resource, types, when",
+        r"permissions\.read\.kms:DescribeKey\.if: 'a': wanted one of because, for, only, resource, when",
     ),
     "a condition that is a text": (
         with_("permissions", "read", to={"kms:DescribeKey": {"resource": "*", "when": "always"}}),
