@@ -121,10 +121,12 @@ def in_copies(items: Sequence[Item], work: Callable[[Item], Result]) -> Iterator
         if number >= at_once - 1 and started:
             process, receiver, item = started.pop(0)
             try:
-                yield item, receiver.recv()
+                result = receiver.recv()
+                process.join()
             except EOFError:
-                yield item, f"its process ended with exit code {process.exitcode}"
-            process.join()
+                process.join()
+                result = f"its process ended with exit code {process.exitcode}"
+            yield item, result
 
 
 def repair(demo: Demo, remediation: Remediation, case: Any, place: Place, resource_id: str) -> Broken:

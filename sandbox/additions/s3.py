@@ -55,6 +55,7 @@ def install(world: World, patches: Patches) -> None:
 
     def get_bucket_encryption(backend: Any, bucket_name: str) -> Any:
         return get_encryption(backend, bucket_name) or _ENCRYPTED
+
     on_bucket, on_key = S3Response._bucket_response, S3Response._key_response
 
     def put_bucket_policy(backend: Any, bucket_name: str, policy: Any) -> None:
