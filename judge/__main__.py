@@ -218,7 +218,10 @@ def prowler(python: str) -> Iterator[str]:
         path = f"{folder}/prowler.sock"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         process = subprocess.Popen(
-            [python, str(HERE / "scanner.py"), path], cwd=folder, env=environment, stdout=subprocess.DEVNULL
+            [str(Path(python).absolute()), str(HERE / "scanner.py"), path],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
         )
         try:
             end = time.monotonic() + SECONDS_TO_START
