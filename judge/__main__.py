@@ -121,7 +121,7 @@ def judge(path: str, only: set[str]) -> Iterator[Verdict]:
     logging.disable()  # Prowler tells what it could not read; the endpoint's own log would say it again
     with Sandbox() as world:
         demo = Demo(world)
-        demo.deploy_for_all()
+        demo.deploy(automatic=["*"])
         for account in world.organization.accounts:
             make_administrator(world, account)
 

@@ -205,14 +205,6 @@ class Demo:
         organization = self.world.organization
         self.attempts = Attempts(self.world.identity.client("dynamodb", organization.admin, organization.home), table)
 
-    def deploy_for_all(self) -> None:
-        """Deploy with every control that has a remediation switched on, in the two playbooks that have them all."""
-        parameters = {"SCAutomaticControls": "*", "LoadTaggingAdminStack": "yes", "TaggingAutomaticControls": "*"}
-        organization = self.world.organization
-        self.deployment = scene.deploy(self.world, parameters=parameters)
-        table = self.deployment.admin["TableName"]
-        self.attempts = Attempts(self.world.identity.client("dynamodb", organization.admin, organization.home), table)
-
     def break_things(self) -> None:
         """Break one resource per remediation shown, by the first of its CASES, each in another account and Region."""
         organization = self.world.organization
@@ -240,12 +232,12 @@ class Demo:
             self.press(REMEDIATE, [b for b in self.broken if b.trigger == "remediate"])
             self.wait_for(self.broken)
 
-    def wait_for(self, which: list[Broken]) -> None:
-        """Turn the clock until the attempts on these resources have ended, minute by minute, up to the longest wait."""
-        for _ in range(LONGEST_WAIT_MINUTES):
+    def wait_for(self, which: list[Broken], *, hours: int = 0) -> None:
+        """Turn the clock until the attempts on these have ended: minute by minute, then hour by hour."""
+        for seconds in [60] * LONGEST_WAIT_MINUTES + [3600] * hours:
             if all(attempt.has_ended for attempt in self.attempts_of(which)):
                 break
-            self.world.advance(60)
+            self.world.advance(seconds)
 
     def press(self, action: CustomAction, which: list[Broken]) -> None:
         """Select findings in the console and press a button of ours."""
@@ -437,6 +429,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="break and repair a resource for every control instead")
     parser.add_argument("controls", nargs="*", metavar="CONTROL", help="with --all: these controls only")
     options = parser.parse_args(arguments)
+    served = {control for folder in folders() for control in load(folder).controls}
+    if unknown := set(options.controls) - served:
+        parser.error(f"{', '.join(sorted(unknown))}: not repaired by any remediation")
+    if options.controls and not options.all:
+        parser.error("controls go with --all")
     if options.all:
         from sandbox import every  # here: it imports this module
 

@@ -21,15 +21,15 @@ from rich.console import Console
 
 from sandbox import scene
 from sandbox.additions import securityhub
-from sandbox.demo import Broken, Demo, Row, cases, finding_of
+from sandbox.demo import Broken, Demo, Row, cases, choices, finding_of
 from sandbox.place import Place
 from sandbox.world import Sandbox
 from sharr.remediation import Remediation
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-MINUTES, HOURS = 60, 240
-"""How long a repair is waited for: minute by minute, then hour by hour, as maintenance windows need it."""
+HOURS = 240
+"""How long a repair is waited for: as maintenance windows need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def run(only: Iterable[str] = ()) -> Iterator[Told]:
     wanted = set(only)
     with Sandbox() as world:
         demo = Demo(world)
-        demo.deploy_for_all()
+        demo.deploy(automatic=["*"])
 
         def work(of: tuple[Remediation, str]) -> Row:
             remediation, control = of
@@ -131,23 +131,10 @@ def in_copies(items: Sequence[Item], work: Callable[[Item], Result]) -> Iterator
 
 def repair(demo: Demo, remediation: Remediation, case: Any, place: Place, resource_id: str) -> Broken:
     """Let Security Hub find a broken resource, and wait until its attempt has ended."""
-    choose(demo, case)
+    scene.choose(demo.world, choices([case]))
     finding = finding_of(demo.world, case, place, resource_id, remediation)
     broken = Broken(remediation, case, place, resource_id, finding, "automatic")
     securityhub.publish(demo.world, finding)
     demo.world.run()
-    for number in range(MINUTES + HOURS):
-        if all(attempt.has_ended for attempt in demo.attempts_of([broken])):
-            break
-        demo.world.advance(60 if number < MINUTES else 3600)
+    demo.wait_for([broken], hours=HOURS)
     return broken
-
-
-def choose(demo: Demo, case: Any) -> None:
-    """Set what the case needs of the user's choices."""
-    organization = demo.world.organization
-    ssm = demo.world.identity.client("ssm", organization.admin, organization.home)
-    text = "; ".join(f"{case.control}:{name}={value}" for name, value in case.settings.items())
-    found = ssm.describe_parameters()["Parameters"]
-    (name,) = [p["Name"] for p in found if scene.CHOICES in p["Name"]]
-    ssm.put_parameter(Name=name, Value=f"parameters,{text}", Overwrite=True)

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from sandbox.world import Sandbox
 
-CHOICES = "RemediationParameters"
-"""Stands in the name of the SSM parameter with what the user chose."""
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("app.py", "uv.lock", "sharr", "lambdas", "stacks", "playbooks", "ssm_documents")
 
@@ -67,6 +65,13 @@ def deploy(
             for region in organization.regions:
                 world.deploy(files, "sharr-member", account, region, member)
     return Deployment(files, outputs)
+
+
+def choose(world: Sandbox, text: str) -> None:
+    """Write into the SSM parameter behind the admin stack's RemediationParameters, as an update of the stack would."""
+    ssm = world.identity.client("ssm", world.organization.admin, world.organization.home)
+    (name,) = [p["Name"] for p in ssm.describe_parameters()["Parameters"] if "RemediationParameters" in p["Name"]]
+    ssm.put_parameter(Name=name, Value=f"parameters,{text}", Overwrite=True)
 
 
 def _fingerprint() -> str:

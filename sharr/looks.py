@@ -118,10 +118,7 @@ class Looks:
         key = f"{finding.account}/{finding.region}/{finding.resources[0].id}"
         if remediation:
             try:
-                choices = self.accounts.choices(now)
-                if choices is None:
-                    raise BadParameter("RemediationParameters could not be read: look at the SSM parameter")
-                target = target_for(finding, remediation, now, chosen_for(remediation, finding.control, choices))
+                target = self._target(finding, remediation, trigger, now)
                 key = lease_key(remediation, target)
             except NotATarget as error:
                 refusal = refusal or Refusal("not-a-target", str(error), "repair it by hand")
@@ -184,6 +181,15 @@ class Looks:
         if lease is None:
             return attempt
         return self._look(attempt, lease)
+
+    def _target(self, finding: Finding, remediation: Remediation, trigger: Trigger, now: datetime) -> dict[str, Any]:
+        """Return the target with the values of today; an undo goes by those of the repair, whatever they are today."""
+        if trigger == "undo":
+            return target_for(replace(finding, parameters={}), remediation, now, {})
+        choices = self.accounts.choices(now)
+        if choices is None:
+            raise BadParameter("RemediationParameters could not be read: look at the SSM parameter")
+        return target_for(finding, remediation, now, chosen_for(remediation, finding.control, choices))
 
     def _place(self, remediation: Remediation | None, trigger: Trigger) -> str:
         """Previews and undos run in the function; a repair where the stack says, if the remediation may run there."""
@@ -255,6 +261,7 @@ class Looks:
                 repaired = self.attempts.get(attempt.undo_of or "")
                 if repaired is None:
                     return {"outcome": "SKIPPED", "guard": "nothing-to-undo", "why": "its record is gone by now"}
+                target["parameters"] = repaired.target["parameters"]
                 return undo(code, access, target, dict(repaired.journal), journal, save, sleep=self.sleep)
             return remediate(code, access, target, journal, save, sleep=self.sleep)
         except LeaseLost:

@@ -42,7 +42,6 @@ class Stage:
             region=changes.pop("region", self.place.region),
             resource_id=resource_id,
             resource_type=changes.pop("type", "AwsKmsKey"),
-            shape="consolidated" if standard == "SC" else "standard",
             now=self.world.clock.now(),
         )
         return {**made, **changes}

@@ -43,9 +43,7 @@ def test_a_choice_that_cannot_be_taken_stops_the_control_and_says_why() -> None:
     """The stack refuses it when it is deployed; who writes into the SSM parameter by hand meets the function."""
     with Sandbox() as world:
         stage = Stage(world, SCAutomaticControls="*")
-        ssm = world.identity.client("ssm", stage.organization.admin, stage.organization.home)
-        (name,) = [p["Name"] for p in ssm.describe_parameters()["Parameters"] if "RemediationParameters" in p["Name"]]
-        ssm.put_parameter(Name=name, Value="parameters,KMS.4:rotationDays=180", Overwrite=True)
+        scene.choose(world, "KMS.4:rotationDays=180")
 
         finding = stage.publish(stage.finding(key := stage.key()))
 
@@ -55,6 +53,24 @@ def test_a_choice_that_cannot_be_taken_stops_the_control_and_says_why() -> None:
         assert (attempt.outcome, attempt.guard) == ("SKIPPED", "bad-parameter")
         assert "KMS.4 has no parameter rotationDays" in attempt.why
         assert "RemediationParameters" in attempt.to_do
+
+
+@pytest.mark.parametrize("later", ["SNS.3:values=Team=a", "SNS.3:nothing=1"], ids=["other values", "a wrong entry"])
+def test_an_undo_goes_by_what_was_chosen_for_the_repair_whatever_is_chosen_since(later: str) -> None:
+    with Sandbox() as world:
+        chosen = {"RemediationParameters": "SNS.3:values=Owner=platform", "LoadTaggingAdminStack": "yes"}
+        stage = Stage(world, TaggingAutomaticControls="SNS.3", **chosen)
+        sns = stage.place.client("sns")
+        topic = sns.create_topic(Name="untagged")["TopicArn"]
+        finding = stage.publish(stage.finding(topic, standard="Tagging", control="SNS.3", type="AwsSnsTopic"))
+        assert sns.list_tags_for_resource(ResourceArn=topic)["Tags"] == [{"Key": "Owner", "Value": "platform"}]
+        scene.choose(world, later)
+        world.advance(600)
+
+        stage.press(UNDO, finding)
+
+        assert stage.attempt(finding).outcome == "UNDONE"
+        assert sns.list_tags_for_resource(ResourceArn=topic)["Tags"] == []
 
 
 def test_an_account_without_roles_is_told_and_repaired_once_they_are_there() -> None:
