@@ -19,6 +19,8 @@ from sharr.remediation import ANY_REGION, Remediation
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT_BYTES = 64 * 1024
+LIMITS = ("minimum", "maximum", "pattern")
+"""Of a parameter, as a runbook knows them."""
 SCRIPT_SECONDS = 600
 
 
@@ -120,7 +122,9 @@ def composed_script(
         "resources": [{"type": r.type, "pattern": r.pattern} for r in remediation.resources],
         "any_region": ANY_REGION,
         "parameters": [
-            {"name": p.name, "default": p.default, "by_control": dict(p.by_control)} for p in remediation.parameters
+            {"name": p.name, "type": p.type, "default": p.default, "by_control": dict(p.by_control)}
+            | {limit: value for limit in LIMITS if (value := getattr(p, limit)) is not None}
+            for p in remediation.parameters
         ],
     }
     runtime, documents = root / "sharr" / "runtime", root / "ssm_documents"

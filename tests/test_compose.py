@@ -263,7 +263,8 @@ def test_describing_is_not_in_a_document() -> None:
 
 
 def test_a_default_of_the_remediation_is_the_runbooks() -> None:
-    assert namespace()["parameters_of"]("KMS.4") == {"rotationPeriodDays": 365}
+    assert namespace()["parameters_of"]("KMS.4", {}) == {"rotationPeriodDays": 365}
+    assert namespace()["parameters_of"]("KMS.4", {"rotationPeriodDays": 90}) == {"rotationPeriodDays": 90}
     assert namespace()["REMEDIATION"]["settings"] == remediation_of("kms/rotate_key").settings
 
 
@@ -345,3 +346,37 @@ def test_imports_stand_once_and_none_of_our_own(tmp_path: Path) -> None:
 
     assert text.count("\nimport json\n") == 1
     assert "sharr.runtime" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"deleteOrignal": True}, "there is no parameter deleteOrignal, only .*deleteOriginal"),
+        ({"deleteOriginal": "false"}, "deleteOriginal is 'false': wanted .*boolean"),
+        ({"deleteOriginal": 1}, "deleteOriginal is 1"),
+        ({"deleteOriginal": None}, "deleteOriginal is None"),
+        ({"kmsKeyId": "alias/with spaces"}, "kmsKeyId is 'alias/with spaces'"),
+        ({"kmsKeyId": ["alias/a"]}, "kmsKeyId is "),
+    ],
+)
+def test_a_value_that_a_person_types_into_a_runbook_is_taken_as_a_function_takes_it_or_refused(
+    given: Json, why: str
+) -> None:
+    """A text is true in Python, "false" too: a switch that deletes would be on."""
+    code = composed_script(remediation_of("rds/encrypt_snapshot"), *APPLY)
+    scope: Json = {"__name__": "runbook"}
+    exec(compile(code, "runbook", "exec"), scope)
+
+    assert scope["parameters_of"]("RDS.4", {"deleteOriginal": True})["deleteOriginal"] is True
+    with pytest.raises(ValueError, match=why):
+        scope["parameters_of"]("RDS.4", given)
+
+
+@EVERY
+def test_a_runbook_takes_every_value_that_a_function_hands_it(remediation: Remediation) -> None:
+    scope: Json = {"__name__": "runbook"}
+    exec(compile(composed_script(remediation, *APPLY), "runbook", "exec"), scope)
+    for control in remediation.controls:
+        handed = json.loads(json.dumps({p.name: p.value(control, {}, {}) for p in remediation.parameters}))
+
+        assert scope["parameters_of"](control, handed) == handed

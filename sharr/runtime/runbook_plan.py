@@ -72,14 +72,40 @@ def target_of(payload: dict[str, Any]) -> dict[str, Any]:
         **identity,
         "control": payload["Control"],
         "resource": {"id": payload["ResourceId"], "type": form["type"], **found.groupdict()},
-        "parameters": parameters_of(payload["Control"]) | json.loads(payload.get("Parameters") or "{}"),
+        "parameters": parameters_of(payload["Control"], json.loads(payload.get("Parameters") or "{}")),
         "now": datetime.now(UTC).isoformat(),
     }
 
 
-def parameters_of(control: str) -> dict[str, Any]:
-    """The remediation's own defaults for *control*."""
-    return {p["name"]: p["by_control"].get(control, p["default"]) for p in REMEDIATION["parameters"]}
+def parameters_of(control: str, given: dict[str, Any]) -> dict[str, Any]:
+    """
+    The given values, and for the others the remediation's own for *control*.
+
+    A person may have typed them: raises ValueError for a name, a type or a value that a function would not take.
+    """
+    own = {p["name"]: p for p in REMEDIATION["parameters"]}
+    for name, value in given.items():
+        if name not in own:
+            raise ValueError(f"there is no parameter {name}, only {', '.join(own) or 'none'}")
+        if not fits(own[name], value):
+            limits = {k: v for k, v in own[name].items() if k not in ("name", "default", "by_control")}
+            raise ValueError(f"parameter {name} is {value!r}: wanted {json.dumps(limits)}")
+    return {name: given.get(name, p["by_control"].get(control, p["default"])) for name, p in own.items()}
+
+
+def fits(parameter: dict[str, Any], value: Any) -> bool:
+    """Tell whether a value has the parameter's type and is within its limits; nothing where nothing is the default."""
+    kind = parameter["type"]
+    if value is None:
+        return parameter["default"] is None
+    if kind.endswith("-list"):
+        item = parameter | {"type": kind.removesuffix("-list"), "default": ""}
+        return isinstance(value, list) and all(fits(item, one) for one in value)
+    if kind == "string":
+        return isinstance(value, str) and bool(re.fullmatch(parameter.get("pattern", r"[ -~]{0,256}"), value, re.ASCII))
+    if kind == "boolean":
+        return isinstance(value, bool)
+    return type(value) is int and parameter.get("minimum", value) <= value <= parameter.get("maximum", value)
 
 
 def pack(value: Any) -> str:
