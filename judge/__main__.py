@@ -47,7 +47,7 @@ Finding = dict[str, str]
 
 @dataclass(slots=True)
 class Verdict:
-    """What Prowler said of one control's resource."""
+    """What Prowler said of one control's resource; blind where it could not look afterwards as it did before."""
 
     control: str
     checks: list[str]
@@ -55,11 +55,12 @@ class Verdict:
     after: dict[str, str] = field(default_factory=dict)
     said: str = ""
     errors: list[str] = field(default_factory=list)
+    is_blind: bool = False
 
     @property
     def word(self) -> str:
         """FAIL -> PASS, or what it is instead."""
-        if not self.before:
+        if self.is_blind or not self.before:
             return "error" if self.errors else "saw nothing"
         was, now = set(self.before.values()), set(self.after.values())
         return f"{' and '.join(sorted(was))} -> {' and '.join(sorted(now)) or 'gone'}"
@@ -67,7 +68,7 @@ class Verdict:
     @property
     def agrees(self) -> bool:
         """Tell whether Prowler saw what we saw: broken before, in order (or gone) after."""
-        return "FAIL" in self.before.values() and "FAIL" not in self.after.values()
+        return not self.is_blind and "FAIL" in self.before.values() and "FAIL" not in self.after.values()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,6 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="put the table into docs/judge.md")
     options = parser.parse_args(arguments)
     exceptions = known_exceptions()
+    if unknown := set(options.controls) - set(checks()):
+        parser.error(f"{', '.join(sorted(unknown))}: not in checks.yaml")
+    if options.controls and options.write:
+        parser.error("the table is of all controls: --write goes without CONTROL")
     verdicts, wrong = [], []
     with prowler(options.python) as path:
         for verdict in judge(path, set(options.controls)):
@@ -88,8 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{mark} {verdict.control:<18} {verdict.word:<24} {', '.join(verdict.checks)}", flush=True)
             for text in [verdict.said, *verdict.errors[:3]] if bad else ():
                 print(f"      {text[:400]}")
-    agreed = sum(v.agrees for v in verdicts)
-    print(f"{len(verdicts)} controls: Prowler {PROWLER} agrees on {agreed}, {len(verdicts) - agreed} are exceptions.")
+    agreed, known = sum(v.agrees for v in verdicts), sum(v.control in exceptions for v in verdicts)
+    print(f"{len(verdicts)} controls: Prowler {PROWLER} agrees on {agreed}, {known} are exceptions.")
     if options.write:
         write(verdicts, exceptions)
     if wrong:
@@ -173,7 +178,17 @@ def judged(path: str, demo: Demo, remediation: Remediation, case: Any, names: li
         after={_key(f): f["status"] for f in now},
         said="; ".join(f"{f['status']} {f['resource']}: {f['said']}" for f in now or before["findings"]),
         errors=before["errors"] + after["errors"],
+        is_blind=is_blind(before["errors"], after["errors"], len(now)),
     )
+
+
+def is_blind(before: list[str], after: list[str], seen: int) -> bool:
+    """
+    Tell whether the second scan says nothing: it failed, or saw nothing of the resource and failed in a new way.
+
+    What Prowler cannot read shows as an error and no finding; that is not a resource that is gone.
+    """
+    return any(text.startswith("scan: ") for text in before + after) or (not seen and not set(after) <= set(before))
 
 
 def about_it(findings: list[Finding], about: str, resource_id: str, place: Place) -> list[Finding]:

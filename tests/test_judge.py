@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from judge.__main__ import PAGE, PROWLER, Verdict, about_it, checks, known_exceptions
+from judge.__main__ import PAGE, PROWLER, Verdict, about_it, checks, is_blind, known_exceptions
 from sandbox import every
 from sandbox.organization import Organization
 from sandbox.place import Place
@@ -59,6 +59,23 @@ def test_a_verdict(before: dict[str, str], after: dict[str, str], word: str, agr
     verdict = Verdict("S3.5", ["check"], before, after)
 
     assert (verdict.word, verdict.agrees) == (word, agrees)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seen", "blind"),
+    [
+        ([], [], 0, False),
+        (["cannot list"], ["cannot list"], 0, False),
+        ([], ["cannot list"], 0, True),
+        ([], ["cannot list"], 1, False),
+        ([], ["scan: KeyError: x"], 1, True),
+        (["scan: KeyError: x"], [], 1, True),
+    ],
+)
+def test_what_prowler_could_not_read_is_not_gone(before: list[str], after: list[str], seen: int, blind: bool) -> None:
+    """A scan that fails finds nothing: that must not count as repaired."""
+    assert is_blind(before, after, seen) is blind
+    assert not Verdict("S3.5", ["check"], {"a": "FAIL"}, {}, is_blind=True).agrees
 
 
 def test_only_findings_about_the_resource_count() -> None:

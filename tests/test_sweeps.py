@@ -140,6 +140,32 @@ def test_an_undo_gives_the_configuration_back(remediation_id: str, case: Case) -
 
 
 @every_swept_case
+def test_an_undo_whose_process_dies_is_taken_up(remediation_id: str, case: Case) -> None:
+    """The calls that it made are made again by the next look, or are seen to be in effect."""
+    if case.irreversible:
+        return
+    died, number = True, 0
+    while died:
+        with bench(remediation_id, case.region) as b:
+            _, attempt = begin(b, case)
+            before = config_now(b, attempt)
+            attempt.finish(case.turns)
+            with failing_write(b, number, "dies after it took effect"):
+                try:
+                    attempt.undo()
+                    died = False
+                except ProcessDied:
+                    attempt.undo_journal = json.loads(attempt.saved[-1])  # what the table holds
+
+            result = attempt.undo() if died else {"outcome": "UNDONE"}
+
+            assert result["outcome"] == "UNDONE", (number, result)
+            assert {"/".join(path) for path in leaves(before, config_now(b, attempt))} == set(case.not_restored), number
+        number += 1
+    assert number > 1, "the undo makes no call"
+
+
+@every_swept_case
 def test_whichever_call_fails_the_resource_is_as_before_or_the_outcome_says_so(remediation_id: str, case: Case) -> None:
     for number in range(writes_of(remediation_id, case)):
         for kind in ("refused", "timed out after it took effect"):

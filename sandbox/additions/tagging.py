@@ -153,6 +153,15 @@ def _read(world: World, request: Request, arn: str) -> Tags:
     return state(request.account).enlisted[arn]
 
 
+# Service -> its calls to read (with where the tags are in the answer), to tag and to untag, and what takes the ARN.
+_BY_ARN = {
+    "dynamodb": ("list_tags_of_resource", "Tags", "tag_resource", "untag_resource", "ResourceArn"),
+    "sns": ("list_tags_for_resource", "Tags", "tag_resource", "untag_resource", "ResourceArn"),
+    "rds": ("list_tags_for_resource", "TagList", "add_tags_to_resource", "remove_tags_from_resource", "ResourceName"),
+    "lambda": ("list_tags", "map", "tag_resource", "untag_resource", "Resource"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Own:
     """How a resource's own service tags it."""
@@ -191,33 +200,21 @@ def _own(world: World, request: Request, arn: str) -> _Own | None:
             lambda tags: ec2.create_tags(Resources=[name], Tags=pairs(tags)),
             lambda keys: ec2.delete_tags(Resources=[name], Tags=[{"Key": key} for key in keys]),
         )
-    if service == "dynamodb":
-        table = client("dynamodb")
+    if service in _BY_ARN:
+        to_read, shown, to_tag, to_untag, takes_arn = _BY_ARN[service]
+        calls, of = client(service), {takes_arn: arn}
+
+        def given(tags: Tags) -> Any:
+            return pairs(tags) if shown != "map" else tags
+
+        def read_by_arn() -> Tags:
+            answer = getattr(calls, to_read)(**of)
+            return dict(answer["Tags"]) if shown == "map" else flat(answer[shown])
+
         return _Own(
-            lambda: flat(table.list_tags_of_resource(ResourceArn=arn)["Tags"]),
-            lambda tags: table.tag_resource(ResourceArn=arn, Tags=pairs(tags)),
-            lambda keys: table.untag_resource(ResourceArn=arn, TagKeys=keys),
-        )
-    if service == "sns":
-        sns = client("sns")
-        return _Own(
-            lambda: flat(sns.list_tags_for_resource(ResourceArn=arn)["Tags"]),
-            lambda tags: sns.tag_resource(ResourceArn=arn, Tags=pairs(tags)),
-            lambda keys: sns.untag_resource(ResourceArn=arn, TagKeys=keys),
-        )
-    if service == "lambda":
-        function = client("lambda")
-        return _Own(
-            lambda: dict(function.list_tags(Resource=arn)["Tags"]),
-            lambda tags: function.tag_resource(Resource=arn, Tags=tags),
-            lambda keys: function.untag_resource(Resource=arn, TagKeys=keys),
-        )
-    if service == "rds":
-        rds = client("rds")
-        return _Own(
-            lambda: flat(rds.list_tags_for_resource(ResourceName=arn)["TagList"]),
-            lambda tags: rds.add_tags_to_resource(ResourceName=arn, Tags=pairs(tags)),
-            lambda keys: rds.remove_tags_from_resource(ResourceName=arn, TagKeys=keys),
+            read_by_arn,
+            lambda tags: getattr(calls, to_tag)(**of, Tags=given(tags)),
+            lambda keys: getattr(calls, to_untag)(**of, TagKeys=keys),
         )
     if service == "autoscaling":
         groups = client("autoscaling")

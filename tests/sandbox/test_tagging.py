@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import zipfile
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -29,16 +31,76 @@ def topic(place: Place, **tags: str) -> str:
     return str(place.client("sns").create_topic(Name="t", Tags=given)["TopicArn"])
 
 
-def test_a_tag_is_kept_by_the_resources_own_service(place: Place) -> None:
-    arn = topic(place, team="a")
+def flat(tags: list[dict[str, str]]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
-    assert api(place).tag_resources(ResourceARNList=[arn], Tags={"Owner": "b"})["FailedResourcesMap"] == {}
-    assert place.client("sns").list_tags_for_resource(ResourceArn=arn)["Tags"] == [
-        {"Key": "team", "Value": "a"},
-        {"Key": "Owner", "Value": "b"},
-    ]
+
+def of_topic(place: Place) -> tuple[str, Callable[[], dict[str, str]]]:
+    arn = topic(place)
+    return arn, lambda: flat(place.client("sns").list_tags_for_resource(ResourceArn=arn)["Tags"])
+
+
+def of_table(place: Place) -> tuple[str, Callable[[], dict[str, str]]]:
+    key = {"AttributeName": "k"}
+    made = place.client("dynamodb").create_table(
+        TableName="t",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{**key, "AttributeType": "S"}],
+        KeySchema=[{**key, "KeyType": "HASH"}],
+    )
+    arn = made["TableDescription"]["TableArn"]
+    return arn, lambda: flat(place.client("dynamodb").list_tags_of_resource(ResourceArn=arn)["Tags"])
+
+
+def of_subnet_group(place: Place) -> tuple[str, Callable[[], dict[str, str]]]:
+    rds = place.client("rds")
+    made = rds.create_db_subnet_group(
+        DBSubnetGroupName="g",
+        DBSubnetGroupDescription="g",
+        SubnetIds=[s["SubnetId"] for s in place.client("ec2").describe_subnets()["Subnets"]],
+    )
+    arn = made["DBSubnetGroup"]["DBSubnetGroupArn"]
+    return arn, lambda: flat(rds.list_tags_for_resource(ResourceName=arn)["TagList"])
+
+
+def of_vpc(place: Place) -> tuple[str, Callable[[], dict[str, str]]]:
+    ec2 = place.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    return place.arn("ec2", f"vpc/{vpc}"), lambda: flat(ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0].get("Tags", []))
+
+
+def of_function(place: Place) -> tuple[str, Callable[[], dict[str, str]]]:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("f.py", "def handler(event, context): ...")
+    iam, trust = place.client("iam"), '{"Version":"2012-10-17","Statement":[]}'
+    role = iam.create_role(RoleName="f", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    made = place.client("lambda").create_function(
+        FunctionName="f", Runtime="python3.11", Role=role, Handler="f.handler", Code={"ZipFile": archive.getvalue()}
+    )
+    arn = made["FunctionArn"]
+    return arn, lambda: dict(place.client("lambda").list_tags(Resource=arn)["Tags"])
+
+
+@pytest.mark.parametrize("make", [of_topic, of_table, of_subnet_group, of_vpc, of_function])
+def test_a_tag_is_kept_by_the_resources_own_service(
+    place: Place, make: Callable[[Place], tuple[str, Callable[[], dict[str, str]]]]
+) -> None:
+    arn, tags = make(place)
+
+    assert api(place).tag_resources(ResourceARNList=[arn], Tags={"Owner": "b", "team": "a"})["FailedResourcesMap"] == {}
+    assert tags() == {"Owner": "b", "team": "a"}
+    (found,) = api(place).get_resources(ResourceARNList=[arn])["ResourceTagMappingList"]
+    assert flat(found["Tags"]) == tags()
     api(place).untag_resources(ResourceARNList=[arn], TagKeys=["team", "never"])
-    assert place.client("sns").list_tags_for_resource(ResourceArn=arn)["Tags"] == [{"Key": "Owner", "Value": "b"}]
+    assert tags() == {"Owner": "b"}
+
+
+def test_a_vpc_that_is_not_there_is_not_tagged(place: Place) -> None:
+    arn = place.arn("ec2", "vpc/vpc-0123456789abcdef0")
+
+    assert arn in api(place).tag_resources(ResourceARNList=[arn], Tags={"a": "1"})["FailedResourcesMap"]
+    assert api(place).get_resources(ResourceARNList=[arn])["ResourceTagMappingList"] == []
 
 
 def test_what_never_had_a_tag_is_not_listed_and_what_lost_its_tags_is(place: Place) -> None:

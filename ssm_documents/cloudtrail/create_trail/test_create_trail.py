@@ -15,6 +15,7 @@ from sharr.runtime.planning import Aws, plan_of
 from sharr.scripts import code_of, load_script
 from sharr.targets import lease_key
 from tests.harness import Bench, Case, bench, remediation_of
+from tests.resources import trail_bucket
 
 ID = "cloudtrail/create_trail"
 WRITES = [{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": True, "DataResources": []}]
@@ -22,19 +23,6 @@ WRITES = [{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": True, "DataR
 
 def account(b: Bench) -> str:
     return f"AWS::::Account:{b.account}"
-
-
-def bucket(b: Bench, owner: str, region: str, name: str) -> str:
-    s3 = b.client("s3", region, owner)
-    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    s3.create_bucket(Bucket=name, **place)
-    arn, principal = b.arn("s3", name, region="", account=""), {"Service": "cloudtrail.amazonaws.com"}
-    statements = [
-        {"Effect": "Allow", "Principal": principal, "Action": "s3:GetBucketAcl", "Resource": arn},
-        {"Effect": "Allow", "Principal": principal, "Action": "s3:PutObject", "Resource": f"{arn}/*"},
-    ]
-    s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
-    return name
 
 
 def trail(
@@ -50,7 +38,7 @@ def trail(
     """Make somebody's trail and return its ARN; *more* is for CreateTrail."""
     region, owner = region or b.region, owner or b.account
     cloudtrail = b.client("cloudtrail", region, owner)
-    logs = bucket(b, owner, region, f"logs-{owner}-{name}")
+    logs = trail_bucket(b, f"logs-{owner}-{name}", region, owner)
     made = cloudtrail.create_trail(Name=name, S3BucketName=logs, IsMultiRegionTrail=multi, **more)
     if on:
         cloudtrail.start_logging(Name=made["TrailARN"])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.core.responses import ActionResult
 
-from sharr.loader import DOCUMENTS, load_auxiliary
 from sharr.runtime.contract import CannotRepair
 from sharr.runtime.planning import plan_of
 from sharr.scripts import code_of
 from sharr.targets import NotATarget
 from tests.harness import Bench, Case, bench, remediation_of
+from tests.resources import delivery_role, trail_bucket
 
 ID = "cloudtrail/deliver_to_log_group"
 ROLE = "sharr-trail-log-delivery"
@@ -22,37 +21,10 @@ ACCOUNT = "222222222222"
 HOME = "eu-west-1"
 
 
-def deliver_by(b: Bench, service: str | None = None) -> None:
-    """Make the delivery role as the member-roles stack does, from the auxiliary's own data."""
-    role = load_auxiliary(DOCUMENTS / "auxiliary" / "trail_log_group").roles[ROLE]
-    source = role["source_arn"].replace("{partition}", b.partition).replace("{account}", b.account)
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"Service": service or role["service"]},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"aws:SourceAccount": b.account}, "ArnLike": {"aws:SourceArn": source}},
-    }
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    iam = b.client("iam")
-    try:
-        iam.create_role(RoleName=ROLE, Path="/sharr/", AssumeRolePolicyDocument=document)
-    except iam.exceptions.EntityAlreadyExistsException:
-        if service:
-            raise  # in the demo the stack made the role; a test of a wrong one needs its own
-
-
 def trail(b: Bench, name: str, region: str, *, account: str | None = None, start: bool = True, **more: Any) -> str:
     """Make a trail with a bucket of its own, and return its ARN."""
     account = account or b.account
-    s3, bucket = b.client("s3", region, account), f"{name}-{account}-{region}"
-    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    s3.create_bucket(Bucket=bucket, **place)
-    arn, principal = b.arn("s3", bucket, region="", account=""), {"Service": "cloudtrail.amazonaws.com"}
-    statements = [
-        {"Effect": "Allow", "Principal": principal, "Action": "s3:GetBucketAcl", "Resource": arn},
-        {"Effect": "Allow", "Principal": principal, "Action": "s3:PutObject", "Resource": f"{arn}/*"},
-    ]
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    bucket = trail_bucket(b, f"{name}-{account}-{region}", region, account)
     cloudtrail = b.client("cloudtrail", region, account)
     trail_arn = str(cloudtrail.create_trail(Name=name, S3BucketName=bucket, **more)["TrailARN"])
     if start:
@@ -61,18 +33,18 @@ def trail(b: Bench, name: str, region: str, *, account: str | None = None, start
 
 
 def here(b: Bench) -> str:
-    deliver_by(b)
+    delivery_role(b, "trail_log_group")
     return trail(b, "for-cloudtrail-5", b.region)
 
 
 def elsewhere(b: Bench) -> str:
-    deliver_by(b)
+    delivery_role(b, "trail_log_group")
     return trail(b, "for-cloudtrail-5-far", HOME, IsMultiRegionTrail=True)
 
 
 def half_made(b: Bench) -> str:
     """A trail whose log group is ours already, without a retention; nothing is logged, so nothing will arrive."""
-    deliver_by(b)
+    delivery_role(b, "trail_log_group")
     b.client("logs").create_log_group(logGroupName="/sharr/trail/for.cloudtrail_5", tags={"sharr": "trail_log_group"})
     return trail(b, "for.cloudtrail_5", b.region, start=False)
 
@@ -189,7 +161,7 @@ def test_the_buckets_policy_stays_as_it_is() -> None:
 
 def test_a_role_that_cloudtrail_cannot_assume_leaves_the_trail_as_it_was() -> None:
     with bench(ID) as b:
-        deliver_by(b, "vpc-flow-logs.amazonaws.com")
+        delivery_role(b, "trail_log_group", "vpc-flow-logs.amazonaws.com")
         arn = trail(b, "audit", b.region)
 
         result = b.remediate("CloudTrail.5", arn)

@@ -12,6 +12,7 @@ from sharr.runtime.contract import CannotRepair
 from sharr.scripts import code_of
 from sharr.targets import NotATarget
 from tests.harness import Bench, Case, bench, remediation_of
+from tests.resources import trail_bucket
 
 ID = "cloudtrail/encrypt_trail"
 ACCOUNT = "222222222222"
@@ -40,15 +41,7 @@ def key(b: Bench, region: str, *, alias: str = ALIAS, admits: bool = True) -> st
 def trail(b: Bench, name: str, region: str, *, account: str | None = None, bucket_in: str = "", **more: Any) -> str:
     """Make a trail with a bucket of its own, and return its ARN."""
     account, where = account or b.account, bucket_in or region
-    s3, bucket = b.client("s3", where, account), f"{name}-{account}-{where}"
-    place = {} if where == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": where}}
-    s3.create_bucket(Bucket=bucket, **place)
-    arn, principal = b.arn("s3", bucket, region="", account=""), {"Service": "cloudtrail.amazonaws.com"}
-    statements = [
-        {"Effect": "Allow", "Principal": principal, "Action": "s3:GetBucketAcl", "Resource": arn},
-        {"Effect": "Allow", "Principal": principal, "Action": "s3:PutObject", "Resource": f"{arn}/*"},
-    ]
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    bucket = trail_bucket(b, f"{name}-{account}-{where}", where, account)
     cloudtrail = b.client("cloudtrail", region, account)
     return str(cloudtrail.create_trail(Name=name, S3BucketName=bucket, **more)["TrailARN"])
 

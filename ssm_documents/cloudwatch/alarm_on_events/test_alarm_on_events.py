@@ -14,6 +14,7 @@ from sharr.runtime.contract import CannotRepair
 from sharr.runtime.planning import plan_of
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of
+from tests.resources import trail_bucket
 
 ID = "cloudwatch/alarm_on_events"
 ACCOUNT = "222222222222"
@@ -78,18 +79,10 @@ def trail(
 ) -> str:
     """Make and start a trail for all Regions that delivers to *group*, and return its ARN."""
     owner, region = owner or b.account, region or b.region
-    s3, bucket = b.client("s3", region, owner), f"{name}-{owner}-{region}"
-    place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    s3.create_bucket(Bucket=bucket, **place)
-    arn, principal = b.arn("s3", bucket, region="", account=""), {"Service": "cloudtrail.amazonaws.com"}
-    statements = [
-        {"Effect": "Allow", "Principal": principal, "Action": "s3:GetBucketAcl", "Resource": arn},
-        {"Effect": "Allow", "Principal": principal, "Action": "s3:PutObject", "Resource": f"{arn}/*"},
-    ]
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    bucket = trail_bucket(b, f"{name}-{owner}-{region}", region, owner)
     if group:
         b.client("logs", region, owner).create_log_group(logGroupName=group)
-        trust = [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]
+        trust = [{"Effect": "Allow", "Principal": {"Service": "cloudtrail.amazonaws.com"}, "Action": "sts:AssumeRole"}]
         document = json.dumps({"Version": "2012-10-17", "Statement": trust})
         role = b.client("iam", account=owner).create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]
         more["CloudWatchLogsLogGroupArn"] = b.arn("logs", f"log-group:{group}:*", region=region, account=owner)

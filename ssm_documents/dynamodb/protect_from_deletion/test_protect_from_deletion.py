@@ -76,17 +76,6 @@ def test_nothing_but_protection_is_changed() -> None:
         }
 
 
-def test_an_undo_that_is_played_twice_leaves_the_table_as_before() -> None:
-    with bench(ID) as b:
-        arn = table(b)
-        attempt = b.attempt("DynamoDB.6", arn)
-        attempt.finish()
-        attempt.journal["undo"] = attempt.journal["undo"] * 2
-
-        assert attempt.undo()["outcome"] == "UNDONE"
-        assert not protected(b, arn)
-
-
 @pytest.mark.parametrize("name", ["a-b", "a.b", "A_1", "x" * 255])
 def test_every_legal_name_is_understood(name: str) -> None:
     with bench(ID) as b:

@@ -219,17 +219,6 @@ def test_what_else_a_policy_says_is_kept_when_its_target_changes() -> None:
         assert cooldowns == {17}
 
 
-def test_an_undo_that_is_played_twice_leaves_the_table_as_before() -> None:
-    with bench(ID) as b:
-        arn = fixed(b)
-        attempt = b.attempt("DynamoDB.1", arn)
-        attempt.finish()
-        attempt.journal["undo"] = attempt.journal["undo"] * 2
-
-        assert attempt.undo()["outcome"] == "UNDONE"
-        assert units(b, arn) == [(200, 100)]
-
-
 def test_a_table_that_went_on_demand_four_times_today_says_when_it_can_again() -> None:
     with bench(ID) as b:
         arn = fixed(b)

@@ -74,7 +74,6 @@ CASES = [
         without_private_dns,
         passes,
         region="eu-west-1",
-        swept=False,
     ),
     Case("EC2.10", "a VPC with a group that was half made", half_made_group, passes),
 ]

@@ -7,35 +7,16 @@ from typing import Any
 
 import pytest
 
-from sharr.loader import DOCUMENTS, load_auxiliary
 from sharr.remediation import BadParameter
 from sharr.runtime.contract import CannotRepair
 from sharr.runtime.planning import plan_of
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of
+from tests.resources import delivery_role
 
 ID = "ec2/log_vpc_traffic"
 ROLE = "sharr-flow-log-delivery"
 VPC = "vpc-0123456789abcdef0"
-
-
-def deliver_by(b: Bench, service: str | None = None) -> None:
-    """Make the delivery role as the member-roles stack does, from the auxiliary's own data."""
-    role = load_auxiliary(DOCUMENTS / "auxiliary" / "flow_log_group").roles[ROLE]
-    source = role["source_arn"].replace("{partition}", b.partition).replace("{account}", b.account)
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"Service": service or role["service"]},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"aws:SourceAccount": b.account}, "ArnLike": {"aws:SourceArn": source}},
-    }
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    iam = b.client("iam")
-    try:
-        iam.create_role(RoleName=ROLE, Path="/sharr/", AssumeRolePolicyDocument=document)
-    except iam.exceptions.EntityAlreadyExistsException:
-        if service:
-            raise  # in the demo the stack made the role; a test of a wrong one needs its own
 
 
 def vpc(b: Bench) -> str:
@@ -44,7 +25,7 @@ def vpc(b: Bench) -> str:
 
 
 def no_flow_log(b: Bench) -> str:
-    deliver_by(b)
+    delivery_role(b, "flow_log_group")
     return vpc(b)
 
 
@@ -201,7 +182,7 @@ def test_the_outcome_waits_until_the_flow_log_delivers() -> None:
 
 def test_a_role_that_trusts_another_service_is_access_error_and_the_flow_log_goes() -> None:
     with bench(ID) as b:
-        deliver_by(b, service="cloudtrail.amazonaws.com")
+        delivery_role(b, "flow_log_group", service="cloudtrail.amazonaws.com")
         resource_id = vpc(b)
 
         result = b.attempt("EC2.6", resource_id).finish()

@@ -129,17 +129,6 @@ def test_an_undo_does_not_bring_in_what_others_left_for_the_maintenance_window()
         assert b.world.clock.now() >= begins
 
 
-def test_an_undo_that_is_played_twice_leaves_the_group_as_before() -> None:
-    with bench(ID) as b:
-        arn = group(b)
-        attempt = b.attempt("ElastiCache.3", arn)
-        attempt.finish()
-        attempt.journal["undo"] = attempt.journal["undo"] * 2
-
-        assert attempt.undo()["outcome"] == "UNDONE"
-        assert not fails_over(b, arn)
-
-
 def test_a_group_that_is_gone_is_compliant() -> None:
     with bench(ID) as b:
         assert b.remediate("ElastiCache.3", b.arn("elasticache", "replicationgroup:gone"))["outcome"] == "COMPLIANT"

@@ -149,17 +149,6 @@ def test_an_undo_does_not_bring_in_what_others_left_for_the_maintenance_window()
         assert b.world.clock.now() >= begins
 
 
-def test_an_undo_that_is_played_twice_leaves_the_group_as_before() -> None:
-    with bench(ID) as b:
-        arn = group(b)
-        attempt = b.attempt("ElastiCache.1", arn)
-        attempt.finish()
-        attempt.journal["undo"] = attempt.journal["undo"] * 2
-
-        assert attempt.undo()["outcome"] == "UNDONE"
-        assert found(b, arn)["SnapshotRetentionLimit"] == 0
-
-
 @pytest.mark.parametrize("what", ["cluster:gone", "replicationgroup:gone"])
 def test_what_is_gone_is_compliant(what: str) -> None:
     with bench(ID) as b:

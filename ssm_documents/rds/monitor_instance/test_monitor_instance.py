@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from moto.rds.models import rds_backends
 
-from sharr.loader import DOCUMENTS, load_auxiliary
 from sharr.runtime.contract import CannotRepair
 from sharr.runtime.planning import plan_of
 from sharr.scripts import code_of
 from tests.harness import Bench, Case, bench, remediation_of
+from tests.resources import delivery_role
 
 ID = "rds/monitor_instance"
 NAME = "unmonitored-rds-6"
@@ -20,27 +19,8 @@ ROLE = "sharr-rds-monitoring"
 OWNER = {"MasterUsername": "owner", "MasterUserPassword": "Not-a-secret-1"}
 
 
-def deliver_by(b: Bench, service: str | None = None) -> None:
-    """Make the delivery role as the member-roles stack does, from the auxiliary's own data."""
-    role = load_auxiliary(DOCUMENTS / "auxiliary" / "rds_monitoring").roles[ROLE]
-    source = role["source_arn"].replace("{partition}", b.partition).replace("{account}", b.account)
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"Service": service or role["service"]},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"aws:SourceAccount": b.account}, "ArnLike": {"aws:SourceArn": source}},
-    }
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    iam = b.client("iam")
-    try:
-        iam.create_role(RoleName=ROLE, Path="/sharr/", AssumeRolePolicyDocument=document)
-    except iam.exceptions.EntityAlreadyExistsException:
-        if service:
-            raise  # in the demo the stack made the role; a test of a wrong one needs its own
-
-
 def instance(b: Bench, name: str = NAME, **more: Any) -> str:
-    deliver_by(b)
+    delivery_role(b, "rds_monitoring")
     wanted = {"Engine": "postgres", "DBInstanceClass": "db.t3.micro", "AllocatedStorage": 20, **OWNER}
     made = b.client("rds").create_db_instance(DBInstanceIdentifier=name, **wanted | more)
     return str(made["DBInstance"]["DBInstanceArn"])
@@ -110,7 +90,7 @@ def test_without_the_role_nothing_is_changed_and_the_stack_is_named(case: str) -
         arn = instance(b)
         b.client("iam").delete_role(RoleName=ROLE)
         if case != "no role":
-            deliver_by(b, "ec2.amazonaws.com")
+            delivery_role(b, "rds_monitoring", "ec2.amazonaws.com")
 
         result = b.attempt("RDS.6", arn).finish()
 

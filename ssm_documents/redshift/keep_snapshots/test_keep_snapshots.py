@@ -66,17 +66,6 @@ def test_nothing_but_the_retention_is_changed() -> None:
         assert changed == {"AutomatedSnapshotRetentionPeriod"}
 
 
-def test_an_undo_that_is_played_twice_leaves_the_cluster_as_before() -> None:
-    with bench(ID) as b:
-        arn = cluster(b)
-        attempt = b.attempt("Redshift.3", arn)
-        attempt.finish()
-        attempt.journal["undo"] = attempt.journal["undo"] * 2
-
-        assert attempt.undo()["outcome"] == "UNDONE"
-        assert found(b, arn)["AutomatedSnapshotRetentionPeriod"] == 1
-
-
 def test_a_cluster_that_is_gone_is_compliant() -> None:
     with bench(ID) as b:
         assert b.remediate("Redshift.3", b.arn("redshift", "cluster:gone"))["outcome"] == "COMPLIANT"

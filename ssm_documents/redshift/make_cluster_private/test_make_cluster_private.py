@@ -104,17 +104,6 @@ def test_a_paused_cluster_is_left_to_a_person_at_once() -> None:
         assert not b.writes(calls)
 
 
-def test_an_undo_that_is_played_twice_leaves_the_cluster_as_before() -> None:
-    with bench(ID) as b:
-        arn = cluster(b)
-        attempt = b.attempt("Redshift.1", arn)
-        attempt.finish()
-        attempt.journal["undo"] = attempt.journal["undo"] * 2
-
-        assert attempt.undo()["outcome"] == "UNDONE"
-        assert not private(b, arn)
-
-
 def test_a_cluster_that_is_gone_is_compliant() -> None:
     with bench(ID) as b:
         assert b.remediate("Redshift.1", b.arn("redshift", "cluster:gone"))["outcome"] == "COMPLIANT"
