@@ -227,6 +227,13 @@ def test_a_control_of_another_standard_is_not_served() -> None:
         check_controls({standard: [control]})
 
 
+@pytest.mark.parametrize("standard", ["SC", "CT"])
+def test_controls_for_tags_are_the_tagging_playbooks_alone(standard: str) -> None:
+    with pytest.raises(Refused, match=f"{standard}AutomaticControls: 'DynamoDB.5' is not served; .* come to Tagging$"):
+        check_controls({standard: ["DynamoDB.5"]})
+    check_controls({"Tagging": ["DynamoDB.5"]})
+
+
 def test_more_controls_than_a_pattern_holds_are_refused_and_the_star_is_named() -> None:
     with pytest.raises(Refused, match=r"TaggingAutomaticControls: more controls than .* or \*"):
         check_controls({"Tagging": [f"IoTSiteWise.{n}" for n in range(1, 140)]})

@@ -17,7 +17,7 @@ from sandbox.demo import SHOWN
 from sandbox.iam import Request, Subject, evaluate, parse_policy
 from sharr.loader import load_all
 from tools import make_docs
-from tools.make_docs import COLUMNS, ROOT
+from tools.make_docs import COLUMNS, ROOT, ranges
 
 PAGES = make_docs.pages()
 PATHS = [path.relative_to(ROOT).as_posix() for path in PAGES]
@@ -279,3 +279,17 @@ def test_the_scp_fits_into_a_service_control_policy_and_names_no_partition() -> 
 
     assert len(text) <= 5120
     assert "arn:aws" not in text
+
+
+@pytest.mark.parametrize(
+    ("controls", "shown"),
+    [
+        (["S3.5"], "S3.5"),
+        (["S3.1", "S3.2"], "S3.1 S3.2"),
+        (["S3.1", "S3.2", "S3.3", "S3.8", "CloudTrail.6"], "S3.1-3 S3.8 CloudTrail.6"),
+        (["AutoScaling.3", "Autoscaling.5"], "AutoScaling.3 Autoscaling.5"),
+        ([f"X.{n}" for n in range(21)], "21 controls"),
+    ],
+)
+def test_controls_in_a_row_are_one_range(controls: list[str], shown: str) -> None:
+    assert ranges(controls) == shown

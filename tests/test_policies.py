@@ -249,3 +249,23 @@ def test_an_undo_or_a_write_adds_to_what_may_be_read(remediation: Remediation, k
         return
 
     assert actions(text) == {p.action for p in remediation.read if not p.only}
+
+
+# --- what leads on to other rights
+
+
+@EVERY
+def test_a_role_passes_roles_to_named_services_and_writes_no_policy_of_a_role(remediation: Remediation) -> None:
+    """docs/security.md: who has a member role gets no further than a service that takes a role, or AWS's own policy."""
+    never = {"PutRolePolicy", "UpdateAssumeRolePolicy", "CreatePolicyVersion", "PutUserPolicy", "AttachUserPolicy"}
+    never |= {"CreateAccessKey", "CreateLoginProfile", "AddUserToGroup", "PutRolePermissionsBoundary", "CreatePolicy"}
+    for kind in KINDS:
+        for permission in remediation.permissions(kind):
+            assert permission.action.removeprefix("iam:") not in never, permission.action
+            conditions = json.dumps(dict(permission.when))
+            if permission.action == "iam:PassRole":
+                assert "iam:PassedToService" in conditions, permission.on
+            if permission.action == "iam:AttachRolePolicy":
+                assert re.search(r'"iam:PolicyARN": "arn:\{partition\}:iam::aws:policy/[A-Za-z]+"', conditions)
+            if permission.action == "iam:CreateRole":
+                assert permission.on == ("arn:{partition}:iam::{account}:role/sharr-support-access",)

@@ -71,10 +71,10 @@ def check_controls(lists: Mapping[str, Iterable[str]]) -> None:
         for control in wanted:
             if control in ("", "*", *served):
                 continue
+            theirs = [s.name for s in catalogue.standards if control in catalogue.by_control and s.serves(control)]
             near = difflib.get_close_matches(control, served, 3) or served[:3]
-            wrong.append(
-                f"{standard}AutomaticControls: {control[:40]!r} is not served; did you mean {', '.join(near)}?"
-            )
+            hint = f"its findings come to {', '.join(theirs)}" if theirs else f"did you mean {', '.join(near)}?"
+            wrong.append(f"{standard}AutomaticControls: {control[:40]!r} is not served; {hint}")
     if wrong:
         raise Refused(" ".join(wrong)[:1000])
 
