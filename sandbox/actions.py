@@ -18,6 +18,7 @@ import jmespath
 import yaml
 
 from sandbox.iam import ContextValue
+from sharr.loader import LOADER
 
 DATA = Path(__file__).parent / "data" / "actions.yaml"
 
@@ -302,7 +303,7 @@ _NEED_FIELDS = {"action", "resource", "any_of", "when", "unless", "each", "keys"
 
 @cache
 def _specs() -> dict[str, dict[str, tuple[_Spec, ...]]]:
-    loaded = yaml.load(DATA.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loaded = yaml.load(DATA.read_text(encoding="utf-8"), Loader=LOADER)  # a safe one
     return {service: _service(service, raw) for service, raw in loaded.items()}
 
 

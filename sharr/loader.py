@@ -28,6 +28,8 @@ from sharr.remediation import (
     RiskCard,
 )
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Safe; in C where PyYAML has it, and then some eight times as fast."""
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ROOT / "ssm_documents"
 CONTROL = r"[A-Z][A-Za-z0-9]{1,31}\.[0-9]{1,4}"
@@ -194,7 +196,7 @@ class _Reader:
         if not self.path.is_file():
             raise WrongFolder(f"{self.path}: is missing")
         try:
-            data = yaml.safe_load(self.path.read_text())
+            data = yaml.load(self.path.read_text(), Loader=LOADER)  # noqa: S506  # a safe one
         except yaml.YAMLError as error:
             raise WrongFolder(f"{self.path}: is not YAML: {error}") from error
         self.check(isinstance(data, dict), "document", data, "a mapping")
