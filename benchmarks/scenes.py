@@ -26,6 +26,8 @@ OF_LAMBDA = ("ReceiveMessage", "DeleteMessageBatch", "CreateLogStream", "PutLogE
 """What the service does with the function's role: no code of ours waits for it, but SQS bills it."""
 WARM_UP, ALONE, AT_ONCE, IN_RUNBOOKS = 8, 30, 100, 8
 MOST_MINUTES = 20
+WIDE = {"RepairsPerHour": "10000", "FirstRepairsOneByOne": "0"}
+"""Limits that nothing here reaches: measured is what a repair takes, not how long it waits."""
 
 
 class NotAsMeant(RuntimeError):
@@ -81,7 +83,7 @@ class Bench:
     def deploy(self) -> None:
         """Deploy the three stacks everywhere."""
         start = time.perf_counter()
-        outputs = scene.deploy(self.world, parameters={"SCAutomaticControls": "KMS.4,S3.8"}).admin
+        outputs = scene.deploy(self.world, parameters={"SCAutomaticControls": "KMS.4,S3.8", **WIDE}).admin
         self.table = outputs["TableName"]
         self.deploy_seconds = time.perf_counter() - start
 

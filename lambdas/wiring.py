@@ -13,6 +13,7 @@ from aws_lambda_powertools import Logger
 from sharr.attempts import Attempt, Attempts
 from sharr.catalogue import compiled
 from sharr.findings_port import FindingsPort
+from sharr.limits import Limits
 from sharr.looks import Looks
 from sharr.organization import Accounts
 from sharr.publishing import send_ids
@@ -52,6 +53,12 @@ def attempts() -> Attempts:
 
 
 @cache
+def limits() -> Limits:
+    """Return the limits on repairs, in the same table."""
+    return Limits(client("dynamodb"), settings().table, settings().repairs_per_hour, settings().first_one_by_one)
+
+
+@cache
 def findings() -> FindingsPort:
     """Return the findings of the home Region."""
     return FindingsPort(client("securityhub"), compiled().standards)
@@ -64,6 +71,7 @@ def looks() -> Looks:
         catalogue=compiled(),
         settings=settings(),
         attempts=attempts(),
+        limits=limits(),
         accounts=Accounts(
             security_hub=lambda: client("securityhub"),
             ssm=lambda: client("ssm"),

@@ -24,7 +24,8 @@ from typing import Any, Literal
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from sharr.finding import Finding, Trigger
+from sharr import limits
+from sharr.finding import BACKLOG, Finding, Trigger
 
 Outcome = Literal[
     "REMEDIATED", "COMPLIANT", "PREVIEWED", "UNDONE", "SKIPPED", "FAILED", "PENDING", "WAITING", "HELD", "RETRY"
@@ -32,11 +33,15 @@ Outcome = Literal[
 ENDED: tuple[Outcome, ...] = ("REMEDIATED", "COMPLIANT", "PREVIEWED", "UNDONE", "SKIPPED", "FAILED")
 
 NAMESPACE = uuid.UUID("b7e2a3c4-6f0d-5b1e-9a57-5ec0bf1d0001")
+RECORD = 2
+"""The version of an attempt's record. A higher one was written by a later release: it is not touched."""
 SHARDS = 4
 LOOK_LEASE = timedelta(seconds=150)
 RUNBOOK_LEASE = timedelta(minutes=30)
 KEPT = timedelta(days=400)
 REPUBLISH_AFTER = timedelta(minutes=2)
+PUT_BACK = "put-back"
+CONTROL_LINES = "held#control"
 _FREE: Mapping[str, Any] = {"holder": "", "busy_until": ""}
 
 
@@ -50,6 +55,10 @@ class LeaseLost(Exception):
 
 class Stopped(Exception):
     """The switch is off: nothing may be written."""
+
+
+class LaterRecord(Exception):
+    """The attempt's record was written by a later release than this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +93,27 @@ class Attempt:
     published: str = ""
     quiet: bool = False
     told_guard: str = ""
+    reserved: bool = False
+    turn: bool = False
+    line: str = ""
+    tripped: str = ""
+    record: int = RECORD
     journal: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def has_ended(self) -> bool:
         """Whether the attempt has one of the outcomes that end it."""
         return self.ended_at is not None
+
+    @property
+    def job(self) -> str:
+        """The backlog job that asked for the attempt; empty where an event did."""
+        return self.request.removeprefix(BACKLOG) if self.request.startswith(BACKLOG) else ""
+
+    @property
+    def is_survey(self) -> bool:
+        """Whether it is a backlog job's preview, of which nothing is seen but the job's report."""
+        return self.trigger == "preview" and bool(self.job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +152,8 @@ class Lease:
 
 
 def attempt_id(finding: Finding, trigger: Trigger, request: str) -> str:
-    """Return the attempt's id: the same for the same check (automatic) or the same press of a button (request)."""
-    of = finding.observed_at.isoformat() if trigger == "automatic" else request
+    """Return the attempt's id: the same for the same check (automatic) or the same request (a button, a job)."""
+    of = finding.observed_at.isoformat() if _goes_by_check(trigger, request) else request
     return str(uuid.uuid5(NAMESPACE, f"{finding.uid}\n{trigger}\n{of}"))
 
 
@@ -150,9 +174,13 @@ def wants_attempt(known: Known, this: str, trigger: Trigger, finding: Finding, r
         return not item.get("ended_at")
     if not item.get("ended_at"):
         return False
-    if trigger == "automatic":
+    if _goes_by_check(trigger, request):
         return stamp(finding.observed_at) > str(item["ended_at"])
     return request not in item.get("requests", ())
+
+
+def _goes_by_check(trigger: Trigger, request: str) -> bool:
+    return trigger in ("automatic", "recheck") and not request.startswith(BACKLOG)
 
 
 class Attempts:
@@ -172,19 +200,24 @@ class Attempts:
         return Known(finding, resource)
 
     def get(self, attempt_id: str) -> Attempt | None:
-        """Read one attempt, consistently."""
+        """Read one attempt, consistently. Raises LaterRecord."""
         answer = self._client.get_item(TableName=self._table, Key=_key(f"attempt#{attempt_id}"), ConsistentRead=True)
         return _attempt(_plain(answer["Item"])) if "Item" in answer else None
 
     def get_many(self, ids: Iterable[str]) -> list[Attempt]:
-        """Read up to 100 attempts; those that are not there are left out. Raises where some could not be read."""
+        """
+        Read up to 100 attempts; those that are not there, or a later release's, are left out.
+
+        Raises Conflict where some could not be read.
+        """
         keys = [_key(f"attempt#{one}") for one in dict.fromkeys(ids)]
         found: list[Attempt] = []
         for _ in range(5):
             if not keys:
                 return found
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
-            found += [_attempt(_plain(item)) for item in answer["Responses"].get(self._table, ())]
+            items = [_plain(item) for item in answer["Responses"].get(self._table, ())]
+            found += [_attempt(item) for item in items if int(item.get("record", 1)) <= RECORD]
             keys = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
         raise Conflict(f"{len(keys)} attempts could not be read")
 
@@ -268,6 +301,13 @@ class Attempts:
         self._fenced([self._put_attempt(mine, existing=True), self._update_resource(attempt, lease, values)], attempt)
         return mine
 
+    def hold(self, attempt: Attempt, lease: Lease) -> Attempt:
+        """Save an attempt that waits in its line until the sweeper lets it go on. Raises LeaseLost."""
+        first = "0" if attempt.trigger != "automatic" else "1"  # what a person asked for goes before the others
+        mine = replace(attempt, due_at=f"{_of_control(attempt)}{first}#{attempt.created_at}")
+        self._fenced([self._put_attempt(mine, existing=True), self._update_resource(attempt, lease, _FREE)], attempt)
+        return mine
+
     def end(self, attempt: Attempt, lease: Lease, now: datetime) -> Attempt:
         """End the attempt: outcome, lease, and what later guards want to know; one transaction. Raises LeaseLost."""
         mine = replace(attempt, ended_at=stamp(now), due_at=stamp(now + REPUBLISH_AFTER))
@@ -285,10 +325,23 @@ class Attempts:
             kept["last"][remediation] = finding["last_repair"] = attempt.id
             if attempt.outcome == "REMEDIATED":
                 kept["repairs"][remediation] = [*kept["repairs"].get(remediation, ()), stamp(now)][-10:]
+        if attempt.guard == PUT_BACK:
+            # The check that said so opens the next attempt: it has not been answered by a repair.
+            before = datetime.fromisoformat(attempt.finding["observed_at"]) - timedelta(milliseconds=1)
+            finding["ended_at"] = stamp(before)
         resource = self._update_resource(attempt, lease, {**_FREE, **kept})
-        self._fenced(
-            [self._put_attempt(mine, existing=True), resource, self._update_finding(attempt, finding)], attempt
-        )
+        items = [self._put_attempt(mine, existing=True), resource, self._update_finding(attempt, finding)]
+        if not attempt.turn:
+            self._fenced(items, attempt)
+            return mine
+        turn = limits.ended(attempt.id, attempt.control, self._table, outcome=attempt.outcome, why=attempt.why, now=now)
+        try:
+            self._client.transact_write_items(TransactItems=[*items, turn])
+        except self._client.exceptions.TransactionCanceledException as error:
+            codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", ())]
+            if codes != ["None", "None", "None", "ConditionalCheckFailed"]:
+                raise LeaseLost(attempt.id) from error
+            self._fenced(items, attempt)  # its turn had run out, and another attempt has it
         return mine
 
     def skip(self, attempt: Attempt, known: Known, now: datetime, *, beside: bool = False) -> Attempt | None:
@@ -387,20 +440,71 @@ class Attempts:
         """Return ids of attempts that are due, oldest first in each shard."""
         found: list[str] = []
         for shard in range(SHARDS):
-            start: dict[str, Any] = {}
-            while len(found) < most:
-                answer = self._client.query(
-                    TableName=self._table,
-                    IndexName="due",
-                    KeyConditionExpression="due_shard = :shard AND due_at <= :now",
-                    ExpressionAttributeValues=_item({":shard": str(shard), ":now": stamp(now)}),
-                    Limit=100,
-                    **start,
-                )
-                found += [_plain(item)["pk"].removeprefix("attempt#") for item in answer["Items"]]
-                if "LastEvaluatedKey" not in answer:
-                    break
-                start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            keys = self._query_due(str(shard), "due_at <= :now", {":now": stamp(now)}, most - len(found))
+            found += [str(key["pk"]).removeprefix("attempt#") for key in keys]
+        return found
+
+    def held_controls(self) -> list[str]:
+        """Return the controls in whose lines attempts wait; one call for each, and one more."""
+        found: list[str] = []
+        while True:
+            after = f"{found[-1]}$" if found else ""  # `$` comes after `#`
+            keys = self._query_due(CONTROL_LINES, "due_at > :after", {":after": after or " "}, 1)
+            if not keys:
+                return found
+            found.append(str(keys[0]["due_at"]).split("#", 1)[0])
+
+    def held(self, line: str, most: int) -> list[str]:
+        """Return ids of attempts that wait in a line, at most *most*: what persons asked for first, then the oldest."""
+        if line == limits.HOUR_LINE:
+            keys = self._query_due(f"held#{limits.HOUR_LINE}", "due_at > :after", {":after": " "}, most)
+        else:
+            control = line.removeprefix("control#")
+            values = {":from": f"{control}#", ":to": f"{control}$"}
+            keys = self._query_due(CONTROL_LINES, "due_at BETWEEN :from AND :to", values, most)
+        return [str(key["pk"]).removeprefix("attempt#") for key in keys]
+
+    def release(self, attempt: Attempt, until: datetime, *, reserved: bool) -> bool:
+        """Let a held attempt go on, counted for this hour if *reserved*; False where it is not held (any more)."""
+        if attempt.outcome != "HELD" or not attempt.line:
+            return False
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(f"attempt#{attempt.id}"),
+                UpdateExpression="SET due_at = :until, due_shard = :shard, line = :none, reserved = :reserved",
+                ConditionExpression="due_at = :old AND outcome = :held",
+                ExpressionAttributeValues=_item(
+                    {
+                        ":until": stamp(until),
+                        ":shard": _shard(attempt.id),
+                        ":none": "",
+                        ":reserved": reserved or attempt.reserved,
+                        ":old": attempt.due_at,
+                        ":held": "HELD",
+                    }
+                ),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _query_due(self, shard: str, condition: str, values: Mapping[str, str], most: int) -> list[Mapping[str, Any]]:
+        found: list[Mapping[str, Any]] = []
+        start: dict[str, Any] = {}
+        while len(found) < most:
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName="due",
+                KeyConditionExpression=f"due_shard = :shard AND {condition}",
+                ExpressionAttributeValues=_item({":shard": shard, **values}),
+                Limit=min(most - len(found), 100),
+                **start,
+            )
+            found += [_plain(item) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                break
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
         return found
 
     def postpone(self, attempt: Attempt, until: datetime) -> bool:
@@ -519,7 +623,7 @@ def _record(attempt: Attempt) -> dict[str, Any]:
         "expires_at": _expiry(datetime.fromisoformat(attempt.created_at)),
     }
     if attempt.due_at:
-        data["due_shard"] = str(int(attempt.id[:2], 16) % SHARDS)
+        data["due_shard"] = _line_shard(attempt.line) if attempt.line else _shard(attempt.id)
     else:
         data.pop("due_at")
     return data
@@ -532,7 +636,23 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
         data[name] = json.loads(item[name])
     for name in ("tries", "looks"):
         data[name] = int(data[name])
+    data["record"] = int(data.get("record", 1))
+    if data["record"] > RECORD:
+        raise LaterRecord(f"attempt {data['id']} was recorded by a later release (record {data['record']})")
     return Attempt(**data)
+
+
+def _shard(id: str) -> str:
+    return str(int(id[:2], 16) % SHARDS)
+
+
+def _line_shard(line: str) -> str:
+    return f"held#{line}" if line == limits.HOUR_LINE else CONTROL_LINES
+
+
+def _of_control(attempt: Attempt) -> str:
+    """One shard has the lines of all controls: its sort keys begin with the control."""
+    return "" if attempt.line == limits.HOUR_LINE else f"{attempt.control}#"
 
 
 def _expiry(at: datetime) -> int:

@@ -21,7 +21,8 @@ from typing import Any, Final, Literal, TypeVar
 from sharr.arns import PARTITIONS, Arn, MalformedArn, UnknownRegion, arn, is_region, parse_arn, partition_of
 from sharr.standards import Standard, Standards
 
-Trigger = Literal["automatic", "remediate", "preview", "undo"]
+Trigger = Literal["automatic", "remediate", "preview", "undo", "recheck"]
+"""What an attempt is for. recheck: Security Hub's check failed again after our repair, and we look, read-only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,16 @@ PREVIEW: Final = CustomAction("SHARRPreview", "Preview with SHARR", "preview")
 UNDO: Final = CustomAction("SHARRUndo", "Undo with SHARR", "undo")
 CUSTOM_ACTIONS: Final = (REMEDIATE, PREVIEW, UNDO)
 
+JOB_TRIGGERS: Final[Mapping[object, Trigger]] = {"preview": "preview", "repair": "automatic"}
+
 SOURCE: Final = "aws.securityhub"
 IMPORTED: Final = "Security Hub Findings - Imported"
 CUSTOM_ACTION: Final = "Security Hub Findings - Custom Action"
+OWN_SOURCE: Final = "sharr"
+"""What the sweeper puts into a playbook's queue says it is; no rule of ours lets an event of this source in."""
+BACKLOG_JOB: Final = "SHARR Backlog Job"
+BACKLOG: Final = "backlog-"
+"""Requests that begin so are of a backlog job; EventBridge's ids never do."""
 PRODUCT: Final = "product/aws/securityhub"
 """What the ProductArn of Security Hub's own findings ends in; a custom product is `product/<account>/<id>`."""
 
@@ -116,7 +124,8 @@ class Finding:
     uid and product_arn are its handle for BatchUpdateFindings; control is the security control, known to this release
     and in its own case; standard is a playbook's name; standard_control is the id that the standard itself has for the
     control (`2.1.2`, `CT.S3.5`), None for consolidated findings; parameters are the custom parameters of the control;
-    observed_at is when Security Hub last checked, changed_at when the finding last changed. Times are in UTC.
+    created_at is when Security Hub first reported it, observed_at when it last checked, changed_at when the finding
+    last changed. Times are in UTC.
     """
 
     uid: str
@@ -135,6 +144,7 @@ class Finding:
     parameters: Mapping[str, tuple[str, ...]]
     workflow: Workflow
     record_state: RecordState
+    created_at: datetime
     observed_at: datetime
     changed_at: datetime
     note: Note | None
@@ -185,7 +195,7 @@ class Delivery:
 
 def parse_event(event: object, standards: Standards, *, admin_account: str, region: str) -> Delivery:
     """
-    Return what *event*, as EventBridge sent it, brings to the admin account in its home Region.
+    Return what *event*, as EventBridge (or the sweeper, for a backlog job) sent it, brings to the admin account.
 
     Raises MalformedEvent for whatever is not an event of Security Hub in *admin_account* and *region* with 1 to 100
     findings, or of a custom action that is not ours.
@@ -194,12 +204,15 @@ def parse_event(event: object, standards: Standards, *, admin_account: str, regi
     """
     if not isinstance(event, dict):
         raise MalformedEvent(f"the event is {_described(event)}: expected an object")
-    for name, wanted in (("source", SOURCE), ("account", admin_account), ("region", region)):
+    source = OWN_SOURCE if event.get("detail-type") == BACKLOG_JOB else SOURCE
+    for name, wanted in (("source", source), ("account", admin_account), ("region", region)):
         if event.get(name) != wanted:
             raise MalformedEvent(f"{name} is {_described(event.get(name))}: expected {wanted!r}")
     request = event.get("id")
     if not (isinstance(request, str) and _REQUEST.fullmatch(request)):
         raise MalformedEvent(f"id is {_described(request)}: expected 1 to 64 letters, digits and hyphens")
+    if request.startswith(BACKLOG) != (source == OWN_SOURCE):
+        raise MalformedEvent(f"id is {_described(request)}: only a backlog job's begins with {BACKLOG!r}")
     at = _parsed_time(event.get("time"))
     if at is None:
         raise MalformedEvent(f"time is {_described(event.get('time'))}: expected a time as 2026-01-31T12:00:00Z")
@@ -354,6 +367,7 @@ def _parse(raw: object, standards: Standards) -> Finding:
         parameters=_parameters(compliance),
         workflow=fields.child("Workflow").choice("Status", Workflow),
         record_state=fields.choice("RecordState", RecordState),
+        created_at=fields.time("CreatedAt" if raw.get("FirstObservedAt") is None else "FirstObservedAt"),
         observed_at=changed_at if raw.get("LastObservedAt") is None else fields.time("LastObservedAt"),
         changed_at=changed_at,
         note=_note(fields),
@@ -623,6 +637,14 @@ def _trigger(event: Mapping[Any, Any], admin_account: str, region: str) -> Trigg
     kind = event.get("detail-type")
     if kind == IMPORTED:
         return "automatic"
+    if kind == BACKLOG_JOB:
+        detail = event.get("detail")
+        mode = detail.get("mode") if isinstance(detail, dict) else None
+        if mode not in JOB_TRIGGERS:
+            raise MalformedEvent(
+                f"detail.mode is {_described(mode)}: expected one of {', '.join(map(str, JOB_TRIGGERS))}"
+            )
+        return JOB_TRIGGERS[mode]
     if kind != CUSTOM_ACTION:
         raise MalformedEvent(f"detail-type is {_described(kind)}: expected {IMPORTED!r} or {CUSTOM_ACTION!r}")
     resources = event.get("resources")

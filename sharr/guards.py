@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from sharr.finding import Compliance, Finding, RecordState, Trigger, Workflow
@@ -17,6 +17,8 @@ from sharr.settings import ButtonRepairs
 REPAIRS = 3
 REPAIRS_WITHIN = timedelta(days=7)
 FRESH = timedelta(minutes=5)
+LATER_CHECK = timedelta(minutes=15)
+"""AWS Config may record a change some minutes late: only a check this much later than our note disagrees with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Facts:
     automatic_accounts: frozenset[str] | None
     excluded_accounts: frozenset[str] | None
     automatic_controls: frozenset[str]
+    repair_since: str
+    asked: bool
     button_repairs: ButtonRepairs
     hold: Mapping[str, Any] | None
     repairs: tuple[datetime, ...]
@@ -66,7 +70,19 @@ def refusal_for(facts: Facts) -> Refusal | None:
 
 def needs_rereading(trigger: Trigger, event_at: datetime, now: datetime) -> bool:
     """Tell whether the finding must be read again before it is judged: buttons, and events that are not fresh."""
-    return trigger != "automatic" or now - event_at > FRESH
+    return trigger not in ("automatic", "recheck") or now - event_at > FRESH
+
+
+def disagrees(finding: Finding, author: str) -> bool:
+    """Tell whether a check says FAILED that is later than the note with which *author* resolved the finding."""
+    return (
+        finding.workflow is Workflow.RESOLVED
+        and finding.compliance is Compliance.FAILED
+        and finding.record_state is RecordState.ACTIVE
+        and finding.note is not None
+        and finding.note.author == author
+        and finding.observed_at - finding.note.updated_at > LATER_CHECK
+    )
 
 
 def no_remediation(facts: Facts) -> Refusal | None:
@@ -138,6 +154,20 @@ def not_switched_on(facts: Facts) -> Refusal | None:
     return None
 
 
+def in_backlog(facts: Facts) -> Refusal | None:
+    """The finding is older than RepairFindingsSince, was never repaired by us, and no backlog job asks for it."""
+    if not facts.repair_since or facts.asked or facts.last_of_finding:
+        return None
+    to_do = "press Remediate with SHARR, or have a backlog job repair it"
+    try:
+        since = date.fromisoformat(facts.repair_since)
+    except ValueError:
+        return Refusal("in-backlog", "RepairFindingsSince cannot be read", "mend the parameter of the stack")
+    if facts.finding.created_at.astimezone(UTC).date() < since:
+        return Refusal("in-backlog", f"the finding is from before {since.isoformat()} (RepairFindingsSince)", to_do)
+    return None
+
+
 def button_limited(facts: Facts) -> Refusal | None:
     """The stack lets buttons repair less than this."""
     if facts.button_repairs == "any control":
@@ -180,16 +210,17 @@ def not_last(facts: Facts) -> Refusal | None:
     return None
 
 
-_ALL: tuple[Trigger, ...] = ("automatic", "remediate", "preview", "undo")
+_ALL: tuple[Trigger, ...] = ("automatic", "remediate", "preview", "undo", "recheck")
 GUARDS: tuple[tuple[Guard, tuple[Trigger, ...]], ...] = (
     (no_remediation, _ALL),
     (unknown_account, _ALL),
-    (account_excluded, ("automatic", "remediate", "preview")),
+    (account_excluded, ("automatic", "remediate", "preview", "recheck")),
     (not_automatic_account, ("automatic",)),
     (suppressed, ("automatic", "remediate")),
-    (over_by_now, ("automatic", "remediate")),
+    (over_by_now, ("automatic", "remediate", "recheck")),
     (handled_already, ("automatic",)),
     (not_switched_on, ("automatic",)),
+    (in_backlog, ("automatic",)),
     (button_limited, ("remediate",)),
     (held_after_undo, ("automatic",)),
     (too_often, ("automatic",)),

@@ -17,6 +17,8 @@ from botocore.exceptions import ConnectionError as ConnectionFailed
 
 from sharr import arns, guards
 from sharr.attempts import (
+    LOOK_LEASE,
+    PUT_BACK,
     Attempt,
     Attempts,
     Conflict,
@@ -30,10 +32,12 @@ from sharr.attempts import (
 )
 from sharr.catalogue import Catalogue
 from sharr.choices import chosen_for
-from sharr.finding import Finding, MalformedFinding, Trigger
+from sharr.finding import BACKLOG, Finding, MalformedFinding, Trigger, Workflow
 from sharr.findings_port import FindingsPort, NoSuchFinding
 from sharr.guards import Facts, Refusal
+from sharr.limits import Held, Limits
 from sharr.organization import Accounts
+from sharr.outcomes import AUTHOR
 from sharr.policies import PolicyTooLarge, UnsafeValue
 from sharr.remediation import BadParameter, Remediation
 from sharr.runtime.driver import remediate
@@ -57,6 +61,7 @@ class Looks:
     catalogue: Catalogue
     settings: Settings
     attempts: Attempts
+    limits: Limits
     accounts: Accounts
     findings: FindingsPort
     sessions: Sessions
@@ -65,7 +70,15 @@ class Looks:
     sleep: Callable[[float], None]
 
     def on_finding(self, finding: Finding, trigger: Trigger, request: str, event_at: datetime) -> Attempt | None:
-        """Take up a finding of an event. Return its attempt, None where the event is an old one or another's."""
+        """
+        Take up a finding of an event. Return its attempt, None where the event is an old one or another's.
+
+        An imported finding that is RESOLVED is looked at again if the check disagrees with our repair.
+        """
+        if trigger == "automatic" and finding.workflow is Workflow.RESOLVED:
+            if not guards.disagrees(finding, AUTHOR):
+                return None
+            trigger = "recheck"
         for number in range(CLAIM_TRIES):
             try:
                 return self._on_finding(
@@ -92,6 +105,8 @@ class Looks:
             hold = guards.TAKEN_BACK
             result = {"outcome": "SKIPPED", "guard": hold.guard, "why": hold.why, "to_do": hold.to_do}
             return self.settle(attempt, lease, result)
+        if attempt.line:
+            attempt = replace(attempt, line="", due_at=stamp(self.now() + LOOK_LEASE))
         return self._look(attempt, lease)
 
     # --- from a finding to a look
@@ -152,6 +167,8 @@ class Looks:
             journal=new_journal(this),
         )
         last = known.finding.get("last_repair") or None
+        if trigger == "recheck" and last is None:
+            return None  # somebody else resolved it, under a note of ours
         refusal = refusal or guards.refusal_for(
             Facts(
                 finding=finding,
@@ -162,6 +179,8 @@ class Looks:
                 automatic_accounts=self.accounts.listed("automatic", now),
                 excluded_accounts=self.accounts.listed("excluded", now),
                 automatic_controls=self.settings.automatic_controls,
+                repair_since=self.settings.repair_since,
+                asked=request.startswith(BACKLOG),
                 button_repairs=self.settings.button_repairs,
                 hold=known.hold(attempt.remediation),
                 repairs=known.repairs(attempt.remediation),
@@ -169,6 +188,8 @@ class Looks:
                 last_of_finding=last,
             )
         )
+        if refusal and trigger == "recheck":
+            return None
         if refusal:
             skipped = replace(attempt, guard=refusal.guard, why=refusal.why, to_do=refusal.to_do)
             done = self.attempts.skip(skipped, known, now, beside=busy)
@@ -206,11 +227,32 @@ class Looks:
             why = f"this release has no remediation {attempt.remediation}"
             return self.settle(attempt, lease, {"outcome": "FAILED", "why": why, "to_do": "look at the resource"})
         attempt = replace(attempt, looks=attempt.looks + 1, code=remediation.code)
+        try:
+            if self._is_limited(attempt):
+                self.limits.expect(attempt.control, self.now(), automatic=attempt.trigger == "automatic")
+        except Held as error:
+            return self.settle(attempt, lease, _held(error))
         if attempt.place == "runbook" and not attempt.execution:
             return self._start_runbook(remediation, attempt, lease)
         journal: dict[str, Any] = json.loads(json.dumps(attempt.journal))
-        result = self._result_of(remediation, attempt, lease, journal)
-        return self.settle(replace(attempt, journal=journal), lease, result)
+        marks: dict[str, Any] = {}
+        result = self._result_of(remediation, attempt, lease, journal, marks)
+        return self.settle(replace(attempt, journal=journal, **marks), lease, result)
+
+    def _is_limited(self, attempt: Attempt) -> bool:
+        """Whether the attempt is a repair that has to be admitted by the limits before its first write."""
+        repairs = attempt.trigger in ("automatic", "remediate")
+        return repairs and not (attempt.journal["plan"] or attempt.journal["open"] or attempt.execution)
+
+    def _admit(self, attempt: Attempt) -> dict[str, Any]:
+        """Ask the limits; return what the attempt has from then on. Raises Held."""
+        if not self._is_limited(attempt):
+            return {}
+        automatic = attempt.trigger == "automatic"
+        turn = self.limits.admit(
+            attempt.id, attempt.control, self.now(), automatic=automatic, reserved=attempt.reserved
+        )
+        return {"turn": turn, "reserved": True}
 
     def settle(self, attempt: Attempt, lease: Lease, result: Mapping[str, Any]) -> Attempt:
         """Save what a look (or a runbook) gave, and tell it. Raises LeaseLost: then another tells it."""
@@ -223,13 +265,19 @@ class Looks:
             guard=result.get("guard", ""),
             gone=bool(result.get("gone")),
         )
+        if attempt.turn and attempt.outcome in ("RETRY", "HELD"):
+            self.limits.give_back(attempt.id, attempt.control)
+            attempt = replace(attempt, turn=False)
         if attempt.outcome == "RETRY" and attempt.tries >= len(RETRIES):
             attempt = replace(attempt, outcome="FAILED", why=f"tried {attempt.tries + 1} times: {attempt.why}")
         if attempt.outcome == "RETRY":
             due = now + RETRIES[attempt.tries]
             return self.attempts.suspend(replace(attempt, tries=attempt.tries + 1), lease, due, keep_lease=False)
         if attempt.outcome == "HELD":
-            held = self.attempts.suspend(attempt, lease, now + HELD_FOR, keep_lease=False)
+            if result.get("line"):
+                held = self.attempts.hold(replace(attempt, line=result["line"]), lease)
+            else:
+                held = self.attempts.suspend(attempt, lease, now + HELD_FOR, keep_lease=False)
             if attempt.trigger != "automatic" and attempt.looks == 1:
                 self.publish([held])  # a button is answered
             return held
@@ -240,23 +288,35 @@ class Looks:
                 self.publish([saved])
             return saved
         again = attempt.outcome == "SKIPPED" and attempt.trigger == "automatic" and attempt.guard == attempt.told_guard
-        ended = self.attempts.end(replace(attempt, quiet=again), lease, now)
+        tripped = ""
+        if attempt.turn and attempt.outcome == "FAILED":
+            tripped = f"automation of {attempt.control} stopped: one of its first repairs failed"
+        ended = self.attempts.end(replace(attempt, quiet=again, tripped=tripped), lease, now)
         self.publish([ended])
         return ended
 
     def _result_of(
-        self, remediation: Remediation, attempt: Attempt, lease: Lease, journal: dict[str, Any]
+        self,
+        remediation: Remediation,
+        attempt: Attempt,
+        lease: Lease,
+        journal: dict[str, Any],
+        marks: dict[str, Any],
     ) -> Mapping[str, Any]:
+        """Take the look. *marks* gets what the limits gave the attempt."""
         target = {**attempt.target, "now": self.now().isoformat()}
         code = code_of(remediation)
         access = RoleAccess(self.sessions, remediation, code, target, attempt.id)
 
         def save(journal: dict[str, Any]) -> None:
-            self.attempts.save_open(replace(attempt, journal=journal), lease)
+            marks.update(self._admit(attempt))
+            self.attempts.save_open(replace(attempt, journal=journal, **marks), lease)
 
         try:
             if attempt.trigger == "preview":
                 return preview(code, access, target, journal)
+            if attempt.trigger == "recheck":
+                return _rechecked(preview(code, access, target, journal), journal)
             if attempt.trigger == "undo":
                 repaired = self.attempts.get(attempt.undo_of or "")
                 if repaired is None:
@@ -266,6 +326,8 @@ class Looks:
             return remediate(code, access, target, journal, save, sleep=self.sleep)
         except LeaseLost:
             raise
+        except Held as error:
+            return _held(error)
         except Stopped as error:
             return {
                 "outcome": "HELD",
@@ -297,6 +359,7 @@ class Looks:
     def _start_runbook(self, remediation: Remediation, attempt: Attempt, lease: Lease) -> Attempt:
         """Start the runbook in the member account; its end comes back as an event, and the sweeper looks after it."""
         try:
+            attempt = replace(attempt, **self._admit(attempt))
             self.attempts.save_open(attempt, lease)
             ssm = self._starter(remediation, attempt)
             execution = ssm.start_automation_execution(
@@ -304,6 +367,8 @@ class Looks:
                 ClientToken=attempt.id,
                 Parameters=_inputs(attempt),
             )["AutomationExecutionId"]
+        except Held as error:
+            return self.settle(attempt, lease, _held(error))
         except Stopped as error:
             return self.settle(attempt, lease, {"outcome": "HELD", "why": str(error)})
         except RoleNotAssumed as error:
@@ -379,6 +444,24 @@ def _inputs(attempt: Attempt) -> dict[str, list[str]]:
         "Parameters": json.dumps(target["parameters"]) if target["parameters"] else "",
     }
     return {name: [value] for name, value in inputs.items() if value}
+
+
+def _held(error: Held) -> dict[str, Any]:
+    return {"outcome": "HELD", "why": str(error), "to_do": error.to_do, "line": error.line}
+
+
+def _rechecked(result: dict[str, Any], journal: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return what a look says that was taken because a later check disagrees with our repair.
+
+    Something to repair: somebody put it back. Nothing: we and Security Hub see it differently, and both views are told.
+    """
+    journal["open"] = None
+    if result["outcome"] == "PREVIEWED":
+        return {"outcome": "SKIPPED", "guard": PUT_BACK, "why": "somebody put it back since our repair", "to_do": ""}
+    if result["outcome"] == "COMPLIANT" and not result.get("gone"):
+        return result | {"to_do": "compare the resource with the control's own description"}
+    return result
 
 
 def _botocore_error(error: BotoCoreError) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sharr.arns import PARTITIONS
-from sharr.attempts import Attempt
+from sharr.attempts import PUT_BACK, Attempt
 from sharr.remediation import Remediation
 from sharr.runtime.describing import changes, reversibility
 from sharr.runtime.planning import at, leaves
@@ -33,6 +33,10 @@ def status_for(attempt: Attempt) -> str | None:
     """
     if attempt.finding["workflow"] == "SUPPRESSED" or attempt.gone:
         return None
+    if attempt.is_survey:
+        return None
+    if attempt.trigger == "recheck":
+        return "NEW" if attempt.guard == PUT_BACK else "NOTIFIED" if attempt.has_ended else None
     if attempt.outcome == "REMEDIATED":
         return "RESOLVED"
     if attempt.outcome == "COMPLIANT":
@@ -43,7 +47,11 @@ def status_for(attempt: Attempt) -> str | None:
 
 
 def writes_note(attempt: Attempt) -> bool:
-    """Whether the finding gets a note: every outcome, but what automation left alone."""
+    """Whether the finding gets a note: every outcome but what automation left alone, and a backlog job's previews."""
+    if attempt.is_survey:
+        return False
+    if attempt.trigger == "recheck":
+        return attempt.has_ended
     return attempt.outcome != "SKIPPED" or attempt.trigger != "automatic"
 
 
@@ -106,6 +114,8 @@ def log_line(attempt: Attempt, now: datetime) -> dict[str, Any]:
         "looks": attempt.looks,
         "calls": [f"{c['client']}.{c['operation']}" for c in attempt.journal.get("plan", ())][:50],
         "differences": [list(d) for d in differences(attempt)[:SHOWN_CHANGES]],
+        "job": attempt.job,
+        "disagrees": disagrees(attempt),
         "undo": reversibility(attempt.journal.get("plan", [])) if attempt.journal.get("plan") else None,
         "seconds": round(seconds_to_outcome(attempt, now), 3),
     }
@@ -180,7 +190,14 @@ def message_for(attempt: Attempt, remediation: Remediation | None, home_region: 
     }
 
 
+def disagrees(attempt: Attempt) -> bool:
+    """Whether Security Hub's later check disagrees with our repair, which is still in place."""
+    return attempt.trigger == "recheck" and attempt.outcome == "COMPLIANT" and not attempt.gone
+
+
 def _verb(attempt: Attempt) -> str:
+    if attempt.trigger == "recheck":
+        return "looked again"
     return {
         "REMEDIATED": "repaired this",
         "COMPLIANT": "found nothing to repair",
@@ -195,6 +212,10 @@ def _verb(attempt: Attempt) -> str:
 
 def _sentence(attempt: Attempt, remediation: Remediation | None) -> str:
     by = f" ({attempt.remediation})" if attempt.remediation else ""
+    if attempt.guard == PUT_BACK:
+        return f"Security Hub's later check fails, and it is right: {attempt.why}{by}. Its status is NEW again."
+    if disagrees(attempt):
+        return f"Security Hub's later check fails, but the resource is compliant in our eyes{by}: nothing is changed."
     if attempt.outcome == "REMEDIATED" and remediation:
         kind = reversibility(attempt.journal.get("plan", []))
         back = "Undo with SHARR takes it back." if kind == "full" else f"Undo: {kind}."

@@ -59,6 +59,16 @@ def chunks(standard: Standard, controls: Iterable[str]) -> list[list[str]]:
     return found
 
 
+def recheck_pattern(standard: Standard, author: str) -> Pattern:
+    """Return the pattern of findings of *standard* that fail though *author* resolved them: see guards.disagrees."""
+    pattern = automatic_pattern(standard, None)
+    findings = pattern["detail"]["findings"]
+    del findings["Compliance"]["SecurityControlId"]
+    findings["Workflow"] = {"Status": ["RESOLVED"]}
+    findings["Note"] = {"UpdatedBy": [author]}
+    return pattern
+
+
 def button_pattern(standard: Standard, action_arns: Any) -> Pattern:
     """
     Return the pattern of the findings of *standard* that somebody selected before pressing one of our buttons.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,8 @@ from sharr.settings import Settings
 
 SNS_AT_ONCE = 10
 SQS_AT_ONCE = 10
+SQS_BYTES = 250_000
+"""Of one call. SQS takes more by now, but not in every partition."""
 
 
 class NotTold(Exception):
@@ -94,12 +96,28 @@ class Publisher:
 
 def send_ids(sqs: Any, queue: str, attempts: list[Attempt]) -> None:
     """Send the ids of attempts to a queue. Raises NotTold where SQS refused one; the sweeper would send it, too."""
-    for start in range(0, len(attempts), SQS_AT_ONCE):
-        batch = attempts[start : start + SQS_AT_ONCE]
-        if len(batch) == 1:
-            sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"attempt": batch[0].id}))
-            continue
-        entries = [{"Id": str(n), "MessageBody": json.dumps({"attempt": a.id})} for n, a in enumerate(batch)]
-        answer = sqs.send_message_batch(QueueUrl=queue, Entries=entries)
-        if answer.get("Failed"):
-            raise NotTold(f"{len(answer['Failed'])} ids were not sent: {answer['Failed'][0].get('Code')}")
+    send_bodies(sqs, queue, [json.dumps({"attempt": a.id}) for a in attempts])
+
+
+def send_bodies(sqs: Any, queue: str, bodies: Sequence[str]) -> None:
+    """Send messages to a queue, as many in a call as SQS takes. Raises NotTold where SQS refused one."""
+    batch: list[str] = []
+    size = 0
+    for body in (*bodies, None):
+        length = len(body.encode()) if body is not None else 0
+        if batch and (body is None or len(batch) == SQS_AT_ONCE or size + length > SQS_BYTES):
+            _send_batch(sqs, queue, batch)
+            batch, size = [], 0
+        if body is not None:
+            batch.append(body)
+            size += length
+
+
+def _send_batch(sqs: Any, queue: str, bodies: Sequence[str]) -> None:
+    if len(bodies) == 1:
+        sqs.send_message(QueueUrl=queue, MessageBody=bodies[0])
+        return
+    entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
+    answer = sqs.send_message_batch(QueueUrl=queue, Entries=entries)
+    if answer.get("Failed"):
+        raise NotTold(f"{len(answer['Failed'])} messages were not sent: {answer['Failed'][0].get('Code')}")

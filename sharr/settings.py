@@ -31,6 +31,9 @@ class Settings:
     dead_letter_queue: str
     automatic_controls: frozenset[str]
     stack_parameters: Mapping[str, str]
+    repairs_per_hour: int
+    first_one_by_one: int
+    repair_since: str
     button_repairs: ButtonRepairs
     execution_mode: ExecutionMode
     topic_arn: str
@@ -65,6 +68,9 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         dead_letter_queue=environment.get("DEAD_LETTER_QUEUE_URL", ""),
         automatic_controls=frozenset(c for c in environment.get("AUTOMATIC_CONTROLS", "").split(",") if c),
         stack_parameters=json.loads(environment.get("STACK_PARAMETERS", "{}")),
+        repairs_per_hour=int(environment.get("REPAIRS_PER_HOUR", "0")),
+        first_one_by_one=int(environment.get("FIRST_ONE_BY_ONE", "0")),
+        repair_since=environment.get("REPAIR_SINCE", ""),
         button_repairs=cast("ButtonRepairs", environment.get("BUTTON_REPAIRS", "preview only")),
         execution_mode=cast("ExecutionMode", environment.get("EXECUTION_MODE", "by remediation")),
         topic_arn=environment.get("TOPIC_ARN", ""),

@@ -423,6 +423,7 @@ class AdminStack(Stack):
                     s.name: either(self._loaded(s), ref(parameters.automatic(s))) for s in self._standards
                 },
                 "RemediationParameters": ref("RemediationParameters"),
+                "RepairFindingsSince": ref("RepairFindingsSince"),
             },
         )
 
@@ -451,6 +452,7 @@ class AdminStack(Stack):
                 "AutomaticAccountsParameter": ref("AutomaticAccountsList"),
                 "ExcludedAccountsParameter": ref("ExcludedAccountsList"),
                 "RemediationParametersParameter": ref("RemediationParametersList"),
+                **{name: ref(name) for name in ("RepairsPerHour", "RepairFindingsSince", "FirstRepairsOneByOne")},
                 "ButtonRepairs": ref("ButtonRepairs"),
                 "ExecutionMode": ref("ExecutionMode"),
                 "OrganizationId": ref("OrganizationId"),
@@ -483,7 +485,12 @@ class AdminStack(Stack):
             handler="lambdas.sweeper.handler.handler",
             description="SHARR: sends on what waited, and takes up what died",
             role_arn=attribute("ObserveRole", "Arn"),
-            environment={**common, "PLAYBOOK_QUEUES": join("", ["{", join(",", queues), "}"])},
+            environment={
+                **common,
+                "PLAYBOOK_QUEUES": join("", ["{", join(",", queues), "}"]),
+                "REPAIRS_PER_HOUR": ref("RepairsPerHour"),
+                "FIRST_ONE_BY_ONE": ref("FirstRepairsOneByOne"),
+            },
             retention_days=ref("LogRetentionDays"),
             topic_arn=topic_arn,
         )

@@ -104,6 +104,41 @@ def declare(stack: Stack, standards: Iterable[Standard]) -> None:
             },
         ),
         (
+            "RepairsPerHour",
+            "Repairs an hour, at most",
+            {
+                "type": "Number",
+                "default": 100,
+                "min_value": 0,
+                "max_value": 100_000,
+                "description": "Of all controls, by rule or button, in a clock hour; the rest waits, the oldest first; "
+                "0: nothing is repaired (undo still works)",
+            },
+        ),
+        (
+            "RepairFindingsSince",
+            "Only findings from this day on",
+            {
+                "default": "",
+                "allowed_pattern": r"^$|^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
+                "constraint_description": "a day as 2026-01-31 (UTC), or nothing",
+                "description": "Automation leaves findings alone that Security Hub first reported before; empty: none. "
+                "Set today when you begin: what is older is a backlog, for a job or a button",
+            },
+        ),
+        (
+            "FirstRepairsOneByOne",
+            "First repairs of a control, one by one",
+            {
+                "type": "Number",
+                "default": 10,
+                "min_value": 0,
+                "max_value": 1000,
+                "description": "So many verified repairs of each control are made one at a time by automation, which "
+                "stops for this control at the first that FAILED; 0: no such limit",
+            },
+        ),
+        (
             "ButtonRepairs",
             "What the Remediate button may repair",
             {

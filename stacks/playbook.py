@@ -1,4 +1,4 @@
-"""The nested stack of one playbook: its two rules, its queue, its function."""
+"""The nested stack of one playbook: its rules, its queue, its function."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from sharr.patterns import automatic_pattern, button_pattern
+from sharr.outcomes import AUTHOR
+from sharr.patterns import automatic_pattern, button_pattern, recheck_pattern
 from sharr.standards import Standard
 from stacks import names
 from stacks.functions import Code, Function, policy
@@ -25,6 +26,9 @@ PARAMETERS: Final = {
     "AutomaticAccountsParameter": "String",
     "ExcludedAccountsParameter": "String",
     "RemediationParametersParameter": "String",
+    "RepairsPerHour": "Number",
+    "RepairFindingsSince": "String",
+    "FirstRepairsOneByOne": "Number",
     "ButtonRepairs": "String",
     "ExecutionMode": "String",
     "OrganizationId": "String",
@@ -85,6 +89,14 @@ class Playbook(NestedStack):
             state="ENABLED",
             targets=[queue.as_target()],
         )
+        events.CfnRule(
+            self,
+            "Recheck",
+            description=f"{standard.name}: findings that fail though we resolved them",
+            event_pattern=recheck_pattern(standard, AUTHOR),
+            state="ENABLED",
+            targets=[queue.as_target()],
+        )
         further = [f"Automatic{number}" for number in range(2, len(more) + 2)]
         for name, controls in zip(further, more, strict=True):
             events.CfnRule(
@@ -95,7 +107,7 @@ class Playbook(NestedStack):
                 state=text(either("TakesAllControls", "ENABLED", "DISABLED")),
                 targets=[queue.as_target()],
             )
-        queue.takes_from(["Automatic", *further, "Buttons"])
+        queue.takes_from(["Automatic", *further, "Buttons", "Recheck"])
         rights = iam.CfnPolicy(
             self,
             "RepairRights",
@@ -137,6 +149,9 @@ class Playbook(NestedStack):
                     "Fn::Sub": '{"automatic":"${AutomaticAccountsParameter}","excluded":"${ExcludedAccountsParameter}",'
                     '"choices":"${RemediationParametersParameter}"}'
                 },
+                "REPAIRS_PER_HOUR": ref("RepairsPerHour"),
+                "REPAIR_SINCE": ref("RepairFindingsSince"),
+                "FIRST_ONE_BY_ONE": ref("FirstRepairsOneByOne"),
                 "BUTTON_REPAIRS": ref("ButtonRepairs"),
                 "EXECUTION_MODE": ref("ExecutionMode"),
             },

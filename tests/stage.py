@@ -13,9 +13,14 @@ from sharr.finding import CustomAction, custom_action_arn
 
 
 class Stage:
-    """A deployed organization, with one KMS key at a time as the broken resource."""
+    """
+    A deployed organization, with one KMS key at a time as the broken resource.
+
+    Limits are wide, where *parameters* of the admin stack do not say otherwise.
+    """
 
     def __init__(self, world: Sandbox, **parameters: str) -> None:
+        parameters = {"RepairsPerHour": "10000", "FirstRepairsOneByOne": "0", **parameters}
         self.world = world
         self.organization = world.organization
         self.outputs = scene.deploy(world, parameters=parameters).admin

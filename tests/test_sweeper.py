@@ -58,6 +58,10 @@ class World:
     read: list[int] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
+    released: list[Attempt] = field(default_factory=list)
+
+    def feed(self, now: datetime, may_repair: Any) -> int:
+        return 0
 
     def due(self, now: datetime) -> list[str]:
         assert now == NOW
@@ -94,8 +98,20 @@ def swept(monkeypatch: pytest.MonkeyPatch, world: World) -> dict[str, int]:
     monkeypatch.setattr(wiring, "attempts", lambda: world)
     monkeypatch.setattr(wiring, "client", lambda _service: world)
     monkeypatch.setattr(wiring, "looks", lambda: world)
+    monkeypatch.setattr(wiring, "limits", lambda: None)
     monkeypatch.setattr(sweeper, "Runbooks", lambda looks: looks)
-    return sweeper.handler({}, None)
+    # Lines and jobs are on the real table in test_limits.py and test_backlog.py.
+    monkeypatch.setattr(sweeper, "released", lambda *_: world.released)
+    monkeypatch.setattr(sweeper, "backlog", lambda: world)
+    counts = sweeper.handler({}, None)
+    assert (counts.pop("released"), counts.pop("backlog")) == (len(world.released), 0)
+    return counts
+
+
+def test_what_was_held_and_may_go_on_goes_to_its_playbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World([], released=[attempt(1), attempt(2, playbook="CIS140")])
+    swept(monkeypatch, world)
+    assert sorted(world.sent) == [("cis", "attempt-2"), ("sc", "attempt-1")]
 
 
 def test_each_attempt_goes_to_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:

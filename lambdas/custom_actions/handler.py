@@ -13,6 +13,7 @@ import difflib
 import json
 import urllib.request
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 import boto3
@@ -53,6 +54,7 @@ def respond_to(event: Mapping[str, Any], hub: Any, account: str, region: str) ->
         check_choices(compiled().remediations.values(), str(properties.get("RemediationParameters", "")))
     except BadParameter as error:
         raise Refused(str(error)) from error
+    check_day(str(properties.get("RepairFindingsSince", "")))
     check_home_region(hub, region)
     return {action.id: ensure(hub, action, account, region) for action in CUSTOM_ACTIONS}
 
@@ -77,6 +79,15 @@ def check_controls(lists: Mapping[str, Iterable[str]]) -> None:
             wrong.append(f"{standard}AutomaticControls: {control[:40]!r} is not served; {hint}")
     if wrong:
         raise Refused(" ".join(wrong)[:1000])
+
+
+def check_day(day: str) -> None:
+    """Raise Refused for a day that no calendar has."""
+    try:
+        if day:
+            date.fromisoformat(day)
+    except ValueError as error:
+        raise Refused(f"RepairFindingsSince: {day[:20]!r} is no day: {error}") from error
 
 
 def check_home_region(hub: Any, region: str) -> None:

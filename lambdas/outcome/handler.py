@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from lambdas import wiring
 from sharr.attempts import Attempt
 from sharr.catalogue import compiled
-from sharr.outcomes import seconds_to_outcome
+from sharr.outcomes import disagrees, seconds_to_outcome
 from sharr.publishing import Publisher
 from sharr.runbooks import Runbooks
 
@@ -44,6 +44,9 @@ def measure(ended: list[Attempt]) -> None:
     for (outcome, control), count in Counter((a.outcome, a.control) for a in ended).items():
         with single_metric("Outcomes", MetricUnit.Count, count) as metric:
             metric.add_dimension("Outcome", outcome)
+            metric.add_dimension("Control", control)
+    for control, count in Counter(a.control for a in ended if disagrees(a)).items():
+        with single_metric("Disagreements", MetricUnit.Count, count) as metric:
             metric.add_dimension("Control", control)
     for attempt in ended:
         if attempt.outcome == "REMEDIATED":

@@ -1,14 +1,22 @@
-"""The sweeper: every minute sends on what is due again, what was not told, and runbooks whose end nobody reported."""
+"""
+The sweeper: every minute sends on what is due again, what was not told, and runbooks whose end nobody reported.
+
+It lets held attempts go on where a limit has room, and feeds backlog jobs.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from lambdas import wiring
 from sharr.attempts import Attempt
-from sharr.publishing import send_ids
+from sharr.backlog import Backlog
+from sharr.catalogue import compiled
+from sharr.lines import released
+from sharr.publishing import send_bodies, send_ids
 from sharr.runbooks import Runbooks
 
 SENT_AGAIN_AFTER = timedelta(minutes=15)
@@ -22,7 +30,7 @@ def sweep() -> dict[str, int]:
     now = wiring.now()
     settings = wiring.settings()
     queues: dict[str, list[Attempt]] = defaultdict(list)
-    counts = {"looks": 0, "untold": 0, "runbooks": 0, "orphans": 0, "failed": 0}
+    counts = {"looks": 0, "untold": 0, "runbooks": 0, "orphans": 0, "failed": 0, "released": 0, "backlog": 0}
     due = wiring.attempts().due(now)
     for start in range(0, len(due), 100):
         for attempt in wiring.attempts().get_many(due[start : start + 100]):
@@ -40,18 +48,42 @@ def sweep() -> dict[str, int]:
             elif attempt.has_ended:
                 counts["untold"] += 1
                 queues[settings.outcome_queue].append(attempt)
-            elif attempt.playbook in settings.playbook_queues:
-                counts["looks"] += 1
-                queues[settings.playbook_queues[attempt.playbook]].append(attempt)
             else:
-                counts["orphans"] += 1
-                logger.error(
-                    "the playbook of an open attempt is not loaded",
-                    extra={"attempt": attempt.id, "playbook": attempt.playbook},
-                )
+                counts[_send_on(attempt, queues)] += 1
+    for attempt in released(wiring.attempts(), wiring.limits(), now, now + SENT_AGAIN_AFTER):
+        counts["released"] += _send_on(attempt, queues) == "looks"
     for queue, attempts in queues.items():
         send_ids(wiring.client("sqs"), queue, attempts)
+    counts["backlog"] = backlog().feed(now, lambda: wiring.limits().room(now) > 0)
     return counts
+
+
+def _send_on(attempt: Attempt, queues: dict[str, list[Attempt]]) -> str:
+    """Put an open attempt among what goes to its playbook's queue; tell of one whose playbook is not loaded."""
+    there = wiring.settings().playbook_queues
+    if attempt.playbook in there:
+        queues[there[attempt.playbook]].append(attempt)
+        return "looks"
+    extra = {"attempt": attempt.id, "playbook": attempt.playbook}
+    logger.error("the playbook of an open attempt is not loaded", extra=extra)
+    return "orphans"
+
+
+@cache
+def backlog() -> Backlog:
+    """Return what feeds backlog jobs."""
+    settings = wiring.settings()
+    return Backlog(
+        table=wiring.client("dynamodb"),
+        name=settings.table,
+        hub=wiring.client("securityhub"),
+        standards=compiled().standards,
+        playbooks=settings.playbook_queues,
+        account=settings.admin_account,
+        region=settings.home_region,
+        send=lambda queue, bodies: send_bodies(wiring.client("sqs"), queue, bodies),
+        log=lambda text, extra: logger.info(text, extra=dict(extra)),
+    )
 
 
 def handler(_event: dict[str, Any], _context: Any) -> dict[str, int]:
