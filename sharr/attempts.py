@@ -308,8 +308,12 @@ class Attempts:
         self._fenced([self._put_attempt(mine, existing=True), self._update_resource(attempt, lease, _FREE)], attempt)
         return mine
 
-    def end(self, attempt: Attempt, lease: Lease, now: datetime) -> Attempt:
-        """End the attempt: outcome, lease, and what later guards want to know; one transaction. Raises LeaseLost."""
+    def end(self, attempt: Attempt, lease: Lease, now: datetime, row: Mapping[str, Any] | None = None) -> Attempt:
+        """
+        End the attempt: outcome, lease, and what later guards want to know; one transaction. Raises LeaseLost.
+
+        *row* is what a backlog job's report has of it.
+        """
         mine = replace(attempt, ended_at=stamp(now), due_at=stamp(now + REPUBLISH_AFTER))
         kept = {name: dict(lease.resource.get(name, {})) for name in ("repairs", "last", "holds")}
         finding: dict[str, Any] = {
@@ -331,6 +335,7 @@ class Attempts:
             finding["ended_at"] = stamp(before)
         resource = self._update_resource(attempt, lease, {**_FREE, **kept})
         items = [self._put_attempt(mine, existing=True), resource, self._update_finding(attempt, finding)]
+        items += self._rows(row)
         if not attempt.turn:
             self._fenced(items, attempt)
             return mine
@@ -339,20 +344,29 @@ class Attempts:
             self._client.transact_write_items(TransactItems=[*items, turn])
         except self._client.exceptions.TransactionCanceledException as error:
             codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", ())]
-            if codes != ["None", "None", "None", "ConditionalCheckFailed"]:
+            if codes != [*["None"] * len(items), "ConditionalCheckFailed"]:
                 raise LeaseLost(attempt.id) from error
             self._fenced(items, attempt)  # its turn had run out, and another attempt has it
         return mine
 
-    def skip(self, attempt: Attempt, known: Known, now: datetime, *, beside: bool = False) -> Attempt | None:
+    def skip(
+        self,
+        attempt: Attempt,
+        known: Known,
+        now: datetime,
+        *,
+        beside: bool = False,
+        row: Mapping[str, Any] | None = None,
+    ) -> Attempt | None:
         """
         Record an attempt that a guard refused; it never held the resource. Raises Conflict.
 
         *beside*: another attempt of the finding is open, and stays the finding's current one.
 
-        Returns None where the finding was skipped for the same reason before: automation says it once.
+        Returns None where the finding was skipped for the same reason before: automation says it once. *row* is what a
+        backlog job's report has of it.
         """
-        if attempt.trigger == "automatic" and known.finding.get("skip") == attempt.guard:
+        if attempt.trigger == "automatic" and not attempt.job and known.finding.get("skip") == attempt.guard:
             return None
         mine = replace(attempt, outcome="SKIPPED", ended_at=stamp(now), due_at=stamp(now + REPUBLISH_AFTER))
         requests = [*known.finding.get("requests", ()), attempt.request][-20:]
@@ -366,9 +380,8 @@ class Attempts:
         }
         if beside:
             item = {**known.finding, "requests": requests}
-        self._transact(
-            [self._put_versioned(_finding_pk(attempt.finding["uid"]), known.finding, item), self._put_attempt(mine)]
-        )
+        finding = self._put_versioned(_finding_pk(attempt.finding["uid"]), known.finding, item)
+        self._transact([finding, self._put_attempt(mine), *self._rows(row)])
         return mine
 
     def runbook_started(self, attempt: Attempt, lease: Lease, now: datetime) -> Attempt:
@@ -530,6 +543,9 @@ class Attempts:
         if version:
             guard = {"ConditionExpression": "version = :old", "ExpressionAttributeValues": _item({":old": version})}
         return {"Put": {"TableName": self._table, "Item": _item(item), **guard}}
+
+    def _rows(self, row: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        return [{"Put": {"TableName": self._table, "Item": _item(row)}}] if row else []
 
     def _put_attempt(self, attempt: Attempt, *, existing: bool = False) -> dict[str, Any]:
         condition = "attribute_exists(pk)" if existing else "attribute_not_exists(pk)"

@@ -30,6 +30,7 @@ from sharr.attempts import (
     stamp,
     wants_attempt,
 )
+from sharr.backlog import row_of
 from sharr.catalogue import Catalogue
 from sharr.choices import chosen_for
 from sharr.finding import BACKLOG, Finding, MalformedFinding, Trigger, Workflow
@@ -191,8 +192,11 @@ class Looks:
         if refusal and trigger == "recheck":
             return None
         if refusal:
-            skipped = replace(attempt, guard=refusal.guard, why=refusal.why, to_do=refusal.to_do)
-            done = self.attempts.skip(skipped, known, now, beside=busy)
+            skipped = replace(
+                attempt, guard=refusal.guard, why=refusal.why, to_do=refusal.to_do, quiet=attempt.is_survey
+            )
+            row = self._row(replace(skipped, outcome="SKIPPED"))
+            done = self.attempts.skip(skipped, known, now, beside=busy, row=row)
             if done:
                 self.publish([done])
             return done
@@ -211,6 +215,11 @@ class Looks:
         if choices is None:
             raise BadParameter("RemediationParameters could not be read: look at the SSM parameter")
         return target_for(finding, remediation, now, chosen_for(remediation, finding.control, choices))
+
+    def _row(self, attempt: Attempt) -> dict[str, Any] | None:
+        """Return what the report of the attempt's backlog job has of it, None where no job asked for it."""
+        remediation = self.catalogue.remediations.get(attempt.remediation)
+        return row_of(attempt, remediation.risk.disruption if remediation else "") if attempt.job else None
 
     def _place(self, remediation: Remediation | None, trigger: Trigger) -> str:
         """Previews and undos run in the function; a repair where the stack says, if the remediation may run there."""
@@ -291,7 +300,8 @@ class Looks:
         tripped = ""
         if attempt.turn and attempt.outcome == "FAILED":
             tripped = f"automation of {attempt.control} stopped: one of its first repairs failed"
-        ended = self.attempts.end(replace(attempt, quiet=again, tripped=tripped), lease, now)
+        attempt = replace(attempt, quiet=again or attempt.is_survey, tripped=tripped)
+        ended = self.attempts.end(attempt, lease, now, self._row(attempt))
         self.publish([ended])
         return ended
 

@@ -1,4 +1,4 @@
-"""Limits: so many repairs an hour, first repairs one by one, the oldest first, nothing lost; on the table and deployed."""
+"""Limits: so many repairs an hour, first repairs one by one, the oldest first, nothing lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from sandbox.additions import securityhub
 from sandbox.world import Sandbox
 from sharr.finding import REMEDIATE
 from sharr.limits import HOUR_LINE, Held, Limits, Turn, control_line, hour_of, may_begin
