@@ -30,6 +30,9 @@ def test_every_rule_role_and_queue_policy_of_the_templates_is_used() -> None:
             found = [finding_of_nothing(world, standard.name, control) for control in to_be_found(world, standard)]
             for finding in found:
                 securityhub.publish(world, finding)
+            resolved = finding_of_nothing(world, standard.name, to_be_found(world, standard)[0], key="1")
+            note = {"Text": "ours", "UpdatedBy": "SHARR", "UpdatedAt": resolved["UpdatedAt"]}
+            securityhub.publish(world, {**resolved, "Workflow": {"Status": "RESOLVED"}, "Note": note})
             pressed.append(found[0]["Id"])
         world.run()
         securityhub.press(world, custom_action_arn(PREVIEW, account=admin, region=home), pressed)
@@ -95,7 +98,7 @@ def controls_of(demo: Demo) -> list[str]:
     return [control for remediation in demo.remediations for control in remediation.controls]
 
 
-def finding_of_nothing(world: Sandbox, standard: str, control: str) -> dict[str, Any]:
+def finding_of_nothing(world: Sandbox, standard: str, control: str, key: str = "0") -> dict[str, Any]:
     """Return a failed finding about a resource that is not there."""
     account, home = world.organization.members[0], world.organization.home
     return samples.finding(
@@ -103,7 +106,7 @@ def finding_of_nothing(world: Sandbox, standard: str, control: str) -> dict[str,
         control,
         account=account,
         region=home,
-        resource_id=f"arn:aws:kms:{home}:{account}:key/00000000-0000-4000-8000-000000000000",
+        resource_id=f"arn:aws:kms:{home}:{account}:key/00000000-0000-4000-8000-00000000000{key}",
         resource_type="AwsKmsKey",
         now=world.clock.now(),
     )

@@ -108,6 +108,7 @@ def finding(uid: str = "finding-1", observed_at: datetime = NOW) -> Finding:
         parameters={},
         workflow=Workflow.NEW,
         record_state=RecordState.ACTIVE,
+        created_at=NOW,
         observed_at=observed_at,
         changed_at=observed_at,
         note=None,
@@ -749,7 +750,9 @@ def looks(table: Attempts, told: list[Attempt], now: datetime) -> Looks:
     """Looks that know no remediation and no account: what they settle, they settle by the table alone."""
     nothing: Any = None
     catalogue = Catalogue({}, {}, nothing, "1")
-    return Looks(catalogue, nothing, table, nothing, nothing, nothing, told.extend, lambda: now, lambda _: None)
+    return Looks(
+        catalogue, nothing, table, nothing, nothing, nothing, nothing, told.extend, lambda: now, lambda _: None
+    )
 
 
 def test_automation_repaired_again_what_a_person_took_back_while_it_waited(table: Attempts) -> None:

@@ -371,5 +371,5 @@ def test_ids_are_sent_ten_at_a_time(number: int, wanted: list[int]) -> None:
 
 
 def test_an_id_that_the_queue_refused_is_an_error() -> None:
-    with pytest.raises(NotTold, match="1 ids were not sent: InternalError"):
+    with pytest.raises(NotTold, match="1 messages were not sent: InternalError"):
         send_ids(Queue("attempt-2"), "q", [attempt(n) for n in range(3)])

@@ -122,6 +122,6 @@ def test_a_playbook_can_be_loaded_and_unloaded_by_an_update(world: Sandbox, asse
 
     before = count()
     world.update(assembly.folder, "sharr-admin", admin, home, {"LoadCIS300AdminStack": "yes"})
-    assert count() == before + 2
+    assert count() == before + 3
     world.update(assembly.folder, "sharr-admin", admin, home, {"LoadCIS300AdminStack": "no"})
     assert count() == before
