@@ -20,11 +20,13 @@ from moto import mock_aws
 from sharr.attempts import (
     KEPT,
     LOOK_LEASE,
+    RECORD,
     RUNBOOK_LEASE,
     Attempt,
     Attempts,
     Conflict,
     Known,
+    LaterRecord,
     Lease,
     LeaseLost,
     Stopped,
@@ -35,6 +37,7 @@ from sharr.attempts import (
 )
 from sharr.catalogue import Catalogue
 from sharr.finding import Compliance, Finding, RecordState, Severity, Trigger, Workflow
+from sharr.limits import Limits, Turn
 from sharr.looks import Looks
 from sharr.runtime.planning import new_journal
 
@@ -882,3 +885,100 @@ TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
     max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+# --- lines in which held attempts wait
+
+
+def held(table: Attempts, number: int, *, line: str = "hour", control: str = "KMS.4", **changes: Any) -> Attempt:
+    created_at = stamp(NOW + number * timedelta(seconds=1))
+    one = attempt(f"f-{number}", lease_key=f"{KEY}-{number}", control=control, created_at=created_at, **changes)
+    mine, lease = claimed(table, one)
+    return table.hold(dataclasses.replace(mine, outcome="HELD", line=line), lease)
+
+
+def test_what_is_held_is_not_due_and_waits_in_its_line_the_oldest_first_but_persons_before(table: Attempts) -> None:
+    third, first, second = (held(table, n) for n in (3, 1, 2))
+    person = held(table, 9, trigger="remediate", request="press")
+    held(table, 4, line="control#S3.5", control="S3.5")
+
+    assert table.due(NOW + timedelta(days=900)) == []
+    assert table.held("hour", 10) == [person.id, first.id, second.id, third.id]
+    assert table.held("hour", 2) == [person.id, first.id]
+
+
+def test_controls_in_whose_lines_somebody_waits_are_found_each_once(table: Attempts) -> None:
+    assert table.held_controls() == []
+    for number, control in enumerate(("S3.5", "KMS.4", "KMS.4", "KMS.40", "S3.13", "S3.5")):
+        held(table, number, line=f"control#{control}", control=control)
+
+    assert table.held_controls() == ["KMS.4", "KMS.40", "S3.13", "S3.5"]
+    assert len(table.held("control#KMS.4", 10)) == 2
+    assert len(table.held("control#S3.5", 1)) == 1
+
+
+def test_what_is_let_go_on_is_due_again_and_is_let_go_on_once(table: Attempts) -> None:
+    one = held(table, 1)
+    assert table.release(one, NOW + MINUTE, reserved=True)
+    assert not table.release(one, NOW + MINUTE, reserved=True)
+
+    assert table.held("hour", 10) == []
+    assert table.due(NOW + MINUTE) == [one.id]
+    now = table.get(one.id)
+    assert now
+    assert (now.reserved, now.line) == (True, "")
+    assert not table.release(now, NOW, reserved=True), "it is in no line"
+
+
+def test_a_record_of_a_later_release_is_not_touched(table: Attempts, client: Any) -> None:
+    mine, _ = claimed(table, attempt("f-1"))
+    other, _ = claimed(table, attempt("f-2", lease_key=OTHER_KEY))
+    client.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"attempt#{mine.id}"}, "sk": {"S": "-"}},
+        UpdateExpression="SET #r = :later",
+        ExpressionAttributeNames={"#r": "record"},
+        ExpressionAttributeValues={":later": {"N": str(RECORD + 1)}},
+    )
+    with pytest.raises(LaterRecord, match="later release"):
+        table.get(mine.id)
+    assert table.get_many([mine.id, other.id]) == [other]
+
+
+def test_a_record_of_the_first_release_is_read(table: Attempts, client: Any) -> None:
+    mine, _ = claimed(table, attempt("f-1"))
+    new = ("reserved", "turn", "#line", "tripped", "#record")
+    client.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"attempt#{mine.id}"}, "sk": {"S": "-"}},
+        UpdateExpression=f"REMOVE {', '.join(new)}",
+        ExpressionAttributeNames={"#line": "line", "#record": "record"},
+    )
+    read = table.get(mine.id)
+    assert read
+    assert dataclasses.replace(read, record=RECORD) == mine
+
+
+def test_the_end_of_a_turn_counts_or_stops_and_a_turn_that_ran_out_does_not_keep_the_end_from_being_saved(
+    table: Attempts, client: Any
+) -> None:
+    limits = Limits(client, TABLE, 100, 2)
+
+    def turn(number: int, outcome: str) -> None:
+        mine, lease = claimed(table, attempt(f"f-{number}", lease_key=f"{KEY}-{number}"))
+        assert limits.admit(mine.id, "KMS.4", NOW, automatic=True, reserved=True)
+        done = dataclasses.replace(mine, turn=True, outcome=outcome, why="because")
+        table.end(done, lease, NOW)
+
+    turn(1, "REMEDIATED")
+    assert limits.turn_of("KMS.4") == Turn(1, "", "", "")
+    turn(2, "COMPLIANT")
+    assert limits.turn_of("KMS.4") == Turn(1, "", "", "")
+    mine, lease = claimed(table, attempt("f-3", lease_key=f"{KEY}-3"))
+    limits.admit("somebody else", "KMS.4", NOW, automatic=True, reserved=True)
+    over = table.end(dataclasses.replace(mine, turn=True, outcome="FAILED", why="because"), lease, NOW)
+    assert table.get(over.id) == over
+    assert limits.turn_of("KMS.4").running == "somebody else"
+    limits.give_back("somebody else", "KMS.4")
+    turn(4, "FAILED")
+    assert limits.turn_of("KMS.4") == Turn(1, "", "", "because")

@@ -345,7 +345,7 @@ def test_the_dashboard_shows_metrics_that_the_outcome_function_really_emits(stag
         for metric in widget["properties"]["metrics"]:
             if metric[0] == "SHARR":
                 shown.add((metric[1], frozenset(name for name in metric[2::2] if isinstance(name, str))))
-            elif isinstance(metric[0], dict) and "SEARCH" in metric[0].get("expression", ""):
+            elif isinstance(metric[0], dict) and 'MetricName="Outcomes"' in metric[0].get("expression", ""):
                 inside = re.search(r"\{SHARR,([A-Za-z,]+)\}", metric[0]["expression"])
                 assert inside
                 shown.add(("Outcomes", frozenset(inside[1].split(","))))
