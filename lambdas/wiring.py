@@ -14,6 +14,7 @@ from sharr.attempts import Attempt, Attempts
 from sharr.catalogue import compiled
 from sharr.findings_port import FindingsPort
 from sharr.looks import Looks
+from sharr.messages import Messages
 from sharr.organization import Accounts
 from sharr.publishing import send_ids
 from sharr.sessions import Sessions
@@ -49,6 +50,12 @@ def client(service: str) -> Any:
 def attempts() -> Attempts:
     """Return the table."""
     return Attempts(client("dynamodb"), settings().table)
+
+
+@cache
+def messages() -> Messages:
+    """Return what the table remembers of messages."""
+    return Messages(client("dynamodb"), settings().table)
 
 
 @cache

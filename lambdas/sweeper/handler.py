@@ -1,4 +1,7 @@
-"""The sweeper: every minute sends on what is due again, what was not told, and runbooks whose end nobody reported."""
+"""
+The sweeper: every minute sends on what is due again, what was not told, digests whose quarter is over, and runbooks
+whose end nobody reported.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 from lambdas import wiring
 from sharr.attempts import Attempt
-from sharr.publishing import send_ids
+from sharr.publishing import send_digests, send_ids
 from sharr.runbooks import Runbooks
 
 SENT_AGAIN_AFTER = timedelta(minutes=15)
@@ -22,7 +25,7 @@ def sweep() -> dict[str, int]:
     now = wiring.now()
     settings = wiring.settings()
     queues: dict[str, list[Attempt]] = defaultdict(list)
-    counts = {"looks": 0, "untold": 0, "runbooks": 0, "orphans": 0, "failed": 0}
+    counts = {"looks": 0, "untold": 0, "runbooks": 0, "orphans": 0, "failed": 0, "digests": 0}
     due = wiring.attempts().due(now)
     for start in range(0, len(due), 100):
         for attempt in wiring.attempts().get_many(due[start : start + 100]):
@@ -51,6 +54,10 @@ def sweep() -> dict[str, int]:
                 )
     for queue, attempts in queues.items():
         send_ids(wiring.client("sqs"), queue, attempts)
+    again = now + SENT_AGAIN_AFTER
+    digests = [pk for pk, due_at in wiring.messages().due(now) if wiring.messages().postpone(pk, due_at, again)]
+    send_digests(wiring.client("sqs"), settings.outcome_queue, digests)
+    counts["digests"] = len(digests)
     return counts
 
 
