@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/sns/latest/api/API_Publish.html (256 KB, subject of 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -64,10 +64,14 @@ def note_for(attempt: Attempt, remediation: Remediation | None) -> str:
     said = f"SHARR {_verb(attempt)}: {_sentence(attempt, remediation)}"
     if attempt.to_do and attempt.outcome != "REMEDIATED":
         said += f" To do: {_end(attempt.to_do)}"
-    before = attempt.finding.get("note")
-    if before and before["author"] != AUTHOR and before["text"]:
-        room = NOTE_CHARACTERS - len(said := _cut(said, NOTE_CHARACTERS - 60)) - len(f" | {before['author']}: ")
-        said += f" | {before['author']}: {_cut(before['text'], room)}" if room > 20 else ""
+    return before_others(said, attempt.finding.get("note"))
+
+
+def before_others(said: str, note: Mapping[str, Any] | None) -> str:
+    """Return what we say, and behind it the note that another author (*note*: author, text) left on the finding."""
+    if note and note["author"] != AUTHOR and note["text"]:
+        room = NOTE_CHARACTERS - len(said := _cut(said, NOTE_CHARACTERS - 60)) - len(f" | {note['author']}: ")
+        said += f" | {note['author']}: {_cut(note['text'], room)}" if room > 20 else ""
     return _cut(said, NOTE_CHARACTERS)
 
 
@@ -126,14 +130,23 @@ def seconds_to_outcome(attempt: Attempt, now: datetime) -> float:
     return (now - datetime.fromisoformat(attempt.event_at)).total_seconds()
 
 
-def message_for(attempt: Attempt, remediation: Remediation | None, home_region: str) -> dict[str, Any]:
-    """Return an entry for SNS PublishBatch without its Id: text for people, JSON for programs, attributes to filter."""
+def message_for(
+    attempt: Attempt, remediation: Remediation | None, home_region: str, left_out: str = ""
+) -> dict[str, Any]:
+    """
+    Return an entry for SNS PublishBatch without its Id: text for people, JSON for programs, attributes to filter.
+
+    *left_out* says which messages before this one were not sent, if any. An attempt that stopped the automation of its
+    control is of kind `trip`, each other one of kind `outcome`.
+    """
     finding = attempt.finding
     account = finding["account"] + (f" ({finding['account_name']})" if finding["account_name"] else "")
     link = finding_link(finding, home_region)
     changed = differences(attempt)
     title = finding["title"]
+    tripped = bool(attempt.tripped)
     lines = [
+        *([f"SHARR does not repair {attempt.control} by itself any more: {_end(attempt.tripped)}"] * tripped),
         f"{attempt.outcome}: {attempt.control} {title}",
         "",
         f"Account    {account}",
@@ -150,8 +163,10 @@ def message_for(attempt: Attempt, remediation: Remediation | None, home_region: 
         f"Attempt    {attempt.id}",
         f"Finding    {finding['uid']}",
         *([link] if link else []),
+        *(["", left_out] if left_out else []),
     ]
     body = {
+        "kind": "trip" if tripped else "outcome",
         "outcome": attempt.outcome,
         "control": attempt.control,
         "title": title,
@@ -169,10 +184,12 @@ def message_for(attempt: Attempt, remediation: Remediation | None, home_region: 
         "attempt": attempt.id,
         "finding": finding["uid"],
         "link": link,
+        "tripped": attempt.tripped,
+        "left_out": left_out,
     }
-    text, data = "\n".join(_printable(line) for line in lines), json.dumps(body, separators=(",", ":"))
     place = f"{finding['account']} {finding['region']}"
     attributes = {
+        "kind": body["kind"],
         "outcome": attempt.outcome,
         "control": attempt.control,
         "account": finding["account"],
@@ -180,13 +197,27 @@ def message_for(attempt: Attempt, remediation: Remediation | None, home_region: 
         "severity": finding["severity"],
         "trigger": attempt.trigger,
     }
+    what = f"stopped {attempt.control}: {attempt.outcome}" if tripped else f"{attempt.outcome} {attempt.control}"
+    return message(f"SHARR {what} {place}", lines, body, attributes)
+
+
+def message(
+    subject: str, lines: Iterable[str], body: Mapping[str, Any], attributes: Mapping[str, str | Sequence[str]]
+) -> dict[str, Any]:
+    """Return an entry for SNS PublishBatch without its Id. An attribute with several values matches by each of them."""
+    text, data = "\n".join(printable(line) for line in lines), json.dumps(body, separators=(",", ":"))
     return {
-        "Subject": _printable(f"SHARR {attempt.outcome} {attempt.control} {place}")[:100],
+        "Subject": printable(subject).encode("ascii", "replace").decode()[:100],
         "MessageStructure": "json",
         "Message": json.dumps(
             {"default": text, "email": text, "sqs": data, "https": data, "http": data, "lambda": data}
         ),
-        "MessageAttributes": {k: {"DataType": "String", "StringValue": v} for k, v in attributes.items()},
+        "MessageAttributes": {
+            name: {"DataType": "String", "StringValue": value}
+            if isinstance(value, str)
+            else {"DataType": "String.Array", "StringValue": json.dumps(list(value))}
+            for name, value in attributes.items()
+        },
     }
 
 
@@ -239,7 +270,7 @@ def _end(text: str) -> str:
 
 def _cut(text: str, most: int) -> str:
     """Cut in the middle: the start says what happened, the end what to do."""
-    text = _printable(text)
+    text = printable(text)
     if len(text) <= most:
         return text
     tail = most // 3
@@ -251,6 +282,6 @@ def _value(value: Any) -> str:
     return _cut(text, VALUE_CHARACTERS)
 
 
-def _printable(text: str) -> str:
-    """What findings say may hold anything: no control characters reach a note, a mail or a log."""
+def printable(text: str) -> str:
+    """Return *text* with spaces for what cannot be printed: no control characters reach a note, a mail or a log."""
     return "".join(c if c.isprintable() else " " for c in text)

@@ -18,7 +18,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from sharr.finding import CUSTOM_ACTIONS
-from sharr.patterns import chunks
+from sharr.patterns import chunks, unserved_pattern
 from sharr.remediation import Remediation
 from sharr.standards import Standard, Standards
 from stacks import dashboard, names, parameters
@@ -75,6 +75,8 @@ class AdminStack(Stack):
         self._parameters_in_ssm()
         self._outcome_queue = Queue(self, "OutcomeQueue", topic_arn=topic_arn)
         self._event_bus()
+        self._unserved()
+        self._outcome_queue.takes_from(["RunbookEnded", "Unserved"])
         self._roles()
         common = {
             "ORGANIZATION_ID": ref("OrganizationId"),
@@ -88,7 +90,12 @@ class AdminStack(Stack):
             handler="lambdas.outcome.handler.handler",
             description="SHARR: writes outcomes on findings, into log, metrics and topic",
             role_arn=attribute("ObserveRole", "Arn"),
-            environment={**common, "TOPIC_ARN": topic_arn},
+            environment={
+                **common,
+                "TOPIC_ARN": topic_arn,
+                "NOTIFY": ref("Notify"),
+                "LOADED_PLAYBOOKS": join(",", [either(self._loaded(s), s.name) for s in self._standards]),
+            },
             retention_days=ref("LogRetentionDays"),
             topic_arn=topic_arn,
             keeps_log=True,
@@ -305,7 +312,21 @@ class AdminStack(Stack):
             state="ENABLED",
             targets=[self._outcome_queue.as_target()],
         )
-        self._outcome_queue.takes_from(["RunbookEnded"])
+
+    def _unserved(self) -> None:
+        """A button on what no loaded playbook takes is answered with a note, never with silence."""
+
+        def if_loaded(standard: Standard, then: Json, otherwise: Json) -> Json:
+            return either(self._loaded(standard), then, otherwise)
+
+        events.CfnRule(
+            self,
+            "Unserved",
+            description="Findings that somebody pressed a button on, and no loaded playbook takes",
+            event_pattern=unserved_pattern(self._standards, self.action_arns(), if_loaded),
+            state="ENABLED",
+            targets=[self._outcome_queue.as_target()],
+        )
 
     def _roles(self) -> None:
         """Fixed names: member accounts trust them. Rights on what is in nested stacks are given there."""

@@ -192,6 +192,16 @@ def declare(stack: Stack, standards: Iterable[Standard]) -> None:
             },
         ),
         (
+            "Notify",
+            "Messages of what is repaired by itself",
+            {
+                "default": "digest",
+                "allowed_values": ["digest", "each"],
+                "description": "digest: one per control and 15 minutes, and what is new at once; each: one per "
+                "outcome. Buttons: one each, always. At most 60 messages an hour",
+            },
+        ),
+        (
             "LogRetentionDays",
             "Days to keep logs",
             {
