@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -710,6 +710,56 @@ def test_what_went_on_while_it_was_told_is_told_again_and_the_others_are_not(tab
         "REMEDIATED"
     ] * 2
     assert table.due(NOW + timedelta(days=1)) == [done.id]
+
+
+def test_of_two_that_tell_the_same_at_the_same_time_one_counts_it(table: Attempts) -> None:
+    """Only the outcome was a condition: both were noted as told, and a digest counted twice."""
+    done = ended(table, attempt())
+    counted: list[str] = []
+
+    def beside(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
+        counted.extend(a.id for a in attempts)
+        return []
+
+    table.mark_published([done], beside)
+    with pytest.raises(Conflict, match=done.id):
+        table.mark_published([done], beside)
+
+    assert counted == [done.id] * 2  # asked for twice; the second transaction was refused, and this with it
+
+
+class Busy:
+    """A client whose transactions are in conflict with another one, *times* times."""
+
+    def __init__(self, client: Any, times: int) -> None:
+        self._client, self.times, self.exceptions = client, times, client.exceptions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803  # boto3's name
+        if self.times:
+            self.times -= 1
+            reasons = [{"Code": "TransactionConflict"}, *({"Code": "None"} for _ in TransactItems[1:])]
+            error: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+            raise self.exceptions.TransactionCanceledException(error, "TransactWriteItems")
+        return self._client.transact_write_items(TransactItems=TransactItems)
+
+
+def test_a_transaction_in_conflict_is_tried_again_and_not_for_ever(table: Attempts, client: Any) -> None:
+    done = ended(table, attempt())
+    pauses: list[float] = []
+
+    with pytest.raises(ClientError, match="TransactionCanceled"):
+        Attempts(Busy(client, 99), TABLE, pauses.append).mark_published([done])
+    assert len(pauses) == 5
+    assert sum(pauses) < 4
+
+    Attempts(Busy(client, 3), TABLE, pauses.append).mark_published([done])
+
+    found = table.get(done.id)
+    assert found
+    assert found.published == said(done)
 
 
 # --- reading many
