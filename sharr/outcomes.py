@@ -8,6 +8,8 @@ https://docs.aws.amazon.com/sns/latest/api/API_Publish.html (256 KB, subject of 
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +25,8 @@ NOTE_CHARACTERS = 512
 AUTHOR = "SHARR"
 SHOWN_CHANGES = 6
 VALUE_CHARACTERS = 120
+# Letters and marks without a glyph. https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
 def status_for(attempt: Attempt) -> str | None:
@@ -113,8 +117,8 @@ def log_line(attempt: Attempt, now: datetime) -> dict[str, Any]:
         "place": attempt.place,
         "execution": attempt.execution,
         "guard": attempt.guard,
-        "why": attempt.why,
-        "to_do": attempt.to_do,
+        "why": printable(attempt.why),
+        "to_do": printable(attempt.to_do),
         "looks": attempt.looks,
         "calls": [f"{c['client']}.{c['operation']}" for c in attempt.journal.get("plan", ())][:50],
         "differences": [list(d) for d in differences(attempt)[:SHOWN_CHANGES]],
@@ -143,7 +147,7 @@ def message_for(
     account = finding["account"] + (f" ({finding['account_name']})" if finding["account_name"] else "")
     link = finding_link(finding, home_region)
     changed = differences(attempt)
-    title = finding["title"]
+    title = printable(finding["title"])
     tripped = bool(attempt.tripped)
     lines = [
         *([f"SHARR does not repair {attempt.control} by itself any more: {_end(attempt.tripped)}"] * tripped),
@@ -172,14 +176,14 @@ def message_for(
         "title": title,
         "severity": finding["severity"],
         "account": finding["account"],
-        "account_name": finding["account_name"],
+        "account_name": printable(finding["account_name"] or "") or None,
         "region": finding["region"],
         "resource": finding["resource"],
         "remediation": attempt.remediation,
         "trigger": attempt.trigger,
         "guard": attempt.guard,
-        "why": attempt.why,
-        "to_do": attempt.to_do,
+        "why": printable(attempt.why),
+        "to_do": printable(attempt.to_do),
         "differences": [{"property": n, "before": o, "after": a} for n, o, a in changed[:SHOWN_CHANGES]],
         "attempt": attempt.id,
         "finding": finding["uid"],
@@ -283,5 +287,12 @@ def _value(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """Return *text* with spaces for what cannot be printed: no control characters reach a note, a mail or a log."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    """
+    What findings say may hold anything: one line of what can be seen reaches a note, a mail, a message or a log.
+
+    Characters that turn the direction of a text round, and those that nobody sees, are left out; others become spaces.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    seen = _UNSEEN.sub("", text)
+    return "".join(c if c.isprintable() else "" if unicodedata.category(c) == "Cf" else " " for c in seen)
