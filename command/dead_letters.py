@@ -113,7 +113,7 @@ def why(attributes: Mapping[str, str], queue: Queue) -> tuple[Kind, str, str]:
         text = f"{attributes['ERROR_CODE']}: {attributes.get('ERROR_MESSAGE', '')}"
         to_do = "mend the queue's policy or key (update the stack), then send it again"
         return "not delivered", one_line(f"{rule} could not deliver: {text}", 1000), to_do
-    to_do = f"read the errors in the log group {queue.log_group or 'of its function'}, mend, then send it again"
+    to_do = f"read the errors in the log group {queue.log_group}, mend, then send it again"
     return "failed", f"the function of {queue.name} failed on it each time that the queue let it try", to_do
 
 

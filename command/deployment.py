@@ -71,28 +71,27 @@ def find(clients: Clients, stack: str, *, queues: bool = False) -> Deployment:
 
 def _queues(cloudformation: Any, stack: str) -> dict[str, Queue]:
     own = _resources(cloudformation, stack)
-    found = {OUTCOMES: _queue(OUTCOMES, "OutcomeQueue", own, own.get("OutcomeLog", ""))}
-    for name, physical in sorted(own.items()):
-        if name.startswith("Playbook") and ":stack/" in physical:
-            nested = _resources(cloudformation, physical)
+    found = {OUTCOMES: _queue(OUTCOMES, "OutcomeQueue", own, "OutcomeLog")}
+    for name, (type_, physical) in sorted(own.items()):
+        if type_ == "AWS::CloudFormation::Stack" and name.startswith("Playbook"):
             playbook = name.removeprefix("Playbook")
-            found[playbook] = _queue(playbook, "Queue", nested, nested.get("PlaybookLog", ""))
+            found[playbook] = _queue(playbook, "Queue", _resources(cloudformation, physical), "PlaybookLog")
     return found
 
 
-def _queue(name: str, logical: str, resources: Mapping[str, str], log_group: str) -> Queue:
+def _queue(name: str, logical: str, resources: Mapping[str, tuple[str, str]], log_group: str) -> Queue:
     try:
-        url, dead_url, events_dead_url = (resources[f"{logical}{kind}"] for kind in ("", "Dead", "EventsDead"))
+        url, dead_url, events_dead_url = (resources[f"{logical}{kind}"][1] for kind in ("", "Dead", "EventsDead"))
+        return Queue(name, url, dead_url, events_dead_url, resources[log_group][1])
     except KeyError as error:
         raise Wrong(f"the stack of {name} has no resource {error}: is it another release's?") from error
-    return Queue(name, url, dead_url, events_dead_url, log_group)
 
 
-def _resources(cloudformation: Any, stack: str) -> dict[str, str]:
-    """Return logical id -> physical id of what a stack has now."""
+def _resources(cloudformation: Any, stack: str) -> dict[str, tuple[str, str]]:
+    """Return logical id -> type and physical id of what a stack has now."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     return {
-        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        resource["LogicalResourceId"]: (resource["ResourceType"], resource["PhysicalResourceId"])
         for page in pages
         for resource in page["StackResourceSummaries"]
         if resource.get("PhysicalResourceId") and resource["ResourceStatus"] != "DELETE_COMPLETE"
