@@ -6,7 +6,7 @@ import argparse
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,11 +64,26 @@ def job_id(control: str, now: datetime) -> str:
     return f"{control.lower().replace('.', '-')}-{now.astimezone(UTC):%Y%m%d-%H%M%S}"
 
 
+def is_switched_on(control: str, parameters: Mapping[str, str]) -> bool:
+    """Tell whether automation of a playbook that is loaded repairs the control, by the stack's parameters."""
+    for name, value in parameters.items():
+        standard = name.removesuffix("AutomaticControls")
+        listed = {part.strip() for part in value.split(",")}
+        if standard != name and listed & {"*", control} and parameters.get(f"Load{standard}AdminStack") == "yes":
+            return True
+    return False
+
+
 def _start(options: argparse.Namespace, clients: Clients) -> int:
     control = control_named(options.what)
     if not (options.preview or options.repair):
         raise WrongUsage(f"backlog {control}: wanted --preview or --repair; begin with --preview")
-    table_ = _table(options, clients)
+    deployment = find(clients, options.stack)
+    if options.repair and not is_switched_on(control, deployment.parameters):
+        raise Wrong(
+            f"{control} is not switched on in any playbook that is loaded, so each finding would be SKIPPED: add it to "
+            "<STD>AutomaticControls of the stack (RepairFindingsSince keeps automation from old findings), or --preview"
+        )
     now = datetime.now(UTC)
     job = Job(
         id=job_id(control, now),
@@ -79,7 +94,7 @@ def _start(options: argparse.Namespace, clients: Clients) -> int:
         started_at=now.isoformat(timespec="seconds"),
         started_by=str(clients("sts").get_caller_identity()["Arn"]),
     )
-    table_.start(job, now)
+    Table(clients("dynamodb"), deployment.table).start(job, now)
     if options.json:
         print_json(asdict(job))
         return 0

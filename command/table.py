@@ -25,7 +25,7 @@ COUNTED: Final = 1000
 """Held attempts of a line are counted up to here."""
 
 
-class NotThere(Exception):
+class NotThere(LookupError):
     """The item is not there, or not as the command needs it: the text says how it is."""
 
 
