@@ -22,7 +22,7 @@ lint: $(SYNCED)
 	$(BIN)/ruff format --check .
 
 types: $(SYNCED)
-	$(BIN)/mypy app.py sharr lambdas stacks sandbox ssm_documents tools benchmarks judge tests
+	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks judge tests
 
 synth: $(SYNCED)          ## templates into cdk.out
 	$(BIN)/python app.py

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -76,11 +77,13 @@ class Resource:
     properties: dict[str, Any]
     deletion_policy: str = "Delete"
     update_replace_policy: str = "Delete"
+    status: str = "CREATE_COMPLETE"
+    changed_at: datetime | None = None
 
 
 @dataclass(slots=True)
 class StackRecord:
-    """A stack that is there."""
+    """A stack that is there, or was; *parent* is the ARN of the stack that it is nested in."""
 
     name: str
     id: str
@@ -93,7 +96,10 @@ class StackRecord:
     exports: dict[str, str] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
     status: str = "CREATE_COMPLETE"
-    is_nested: bool = False
+    parent: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -698,6 +704,8 @@ class Engine:
 
     world: Sandbox
     stacks: dict[tuple[str, str, str], StackRecord] = field(default_factory=dict)
+    deleted: dict[str, StackRecord] = field(default_factory=dict)
+    """By ARN; CloudFormation shows them for 90 days."""
     _assets: dict[str, bytes] = field(default_factory=dict)
     _made: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
@@ -710,9 +718,13 @@ class Engine:
         given: Mapping[str, str],
         read_asset: ReadAsset,
         *,
-        is_nested: bool = False,
+        parent: str | None = None,
     ) -> Deployed:
-        """Create a stack of a template's text. Raises TemplateError; DeployError after the rollback."""
+        """
+        Create a stack of a template's text; *parent* is the ARN of the stack that it is nested in.
+
+        Raises TemplateError; DeployError after the rollback.
+        """
         if not re.fullmatch("[A-Za-z][A-Za-z0-9-]{0,127}", name):
             raise TemplateError(f"stack name {name!r}: letters, digits and hyphens, 128 at most, a letter first")
         key = (account, region, name)
@@ -724,7 +736,8 @@ class Engine:
         unique = hashlib.sha256("/".join((*key, str(nth))).encode()).hexdigest()
         identifier = "-".join((unique[:8], unique[8:12], unique[12:16], unique[16:20], unique[20:32]))
         arn = f"arn:{partition_of(region)}:cloudformation:{region}:{account}:stack/{name}/{identifier}"
-        stack = StackRecord(name, arn, account, region, template, dict(given), is_nested=is_nested)
+        stack = StackRecord(name, arn, account, region, template, dict(given), parent=parent)
+        stack.created_at = self.world.clock.now()
         resolver = self._resolver(stack, read_asset)
         self.stacks[key] = stack
         change = _Change(self, stack, resolver, read_asset)
@@ -775,10 +788,10 @@ class Engine:
             change.roll_back()
             stack.resources = old
             stack.template, stack.parameters, stack.outputs, stack.exports, stack.imports = before
-            stack.status = "UPDATE_ROLLBACK_COMPLETE"
+            stack.status, stack.updated_at = "UPDATE_ROLLBACK_COMPLETE", self.world.clock.now()
             raise
         change.clean_up(old)
-        stack.status = "UPDATE_COMPLETE"
+        stack.status, stack.updated_at = "UPDATE_COMPLETE", self.world.clock.now()
         return _deployed(stack)
 
     def delete(self, name: str, account: str, region: str) -> None:
@@ -794,6 +807,8 @@ class Engine:
                 change.remove(resource)
             del stack.resources[resource.logical_id]
         del self.stacks[(account, region, stack.name)]
+        stack.status, stack.deleted_at = "DELETE_COMPLETE", self.world.clock.now()
+        self.deleted[stack.id] = stack
 
     def remembering(self, read_asset: ReadAsset) -> ReadAsset:
         """Return *read_asset* that also knows what was read before: a rollback needs the files of the old assembly."""
@@ -906,6 +921,7 @@ class _Change:
             if before is not None and before.type != template[name]["Type"]:
                 raise DeployError(self.stack.name, name, "Update of resource type is not permitted.")
             resource = self._make_one(name, template[name], properties, before)
+            resource.changed_at = resource.changed_at or self.engine.world.clock.now()
             resource.deletion_policy = template[name].get("DeletionPolicy", "Delete")
             resource.update_replace_policy = template[name].get("UpdateReplacePolicy", "Delete")
             self.stack.resources[name] = resource
@@ -929,7 +945,9 @@ class _Change:
                     self._undo.append(lambda: self.remove(resource))
                 return resource
             if before.properties == properties and not handler.always_updates(place, before):
-                return Resource(name, kind, before.physical_id, before.attributes, properties)
+                same = Resource(name, kind, before.physical_id, before.attributes, properties)
+                same.status, same.changed_at = before.status, before.changed_at
+                return same
             try:
                 physical, attributes = handler.update(place, before, properties)
             except NotUpdatable:
@@ -939,7 +957,7 @@ class _Change:
                 if before.update_replace_policy == "Delete":
                     self._replaced.append(before)
                 return resource
-            resource = Resource(name, kind, physical, attributes, properties)
+            resource = Resource(name, kind, physical, attributes, properties, status="UPDATE_COMPLETE")
             if physical != before.physical_id:  # a custom resource may replace itself
                 self._undo.append(lambda: self.remove(resource))
                 self._replaced.append(before)

@@ -1403,7 +1403,7 @@ class NestedStack(ResourceType):
             place.region,
             self._parameters(properties),
             place.read_asset,
-            is_nested=True,
+            parent=place.stack.id,
         )
         return made.stack_id, self._attributes(made.outputs)
 

@@ -130,6 +130,7 @@ class Sandbox:
         """Yield what makes up the world, in the order of starting; each is entered before the next is made."""
         # Here, not at the top: these modules hook into moto as the world's parts do, and know the world by its port.
         from sandbox import additions
+        from sandbox.additions import cloudformation
 
         # Nobody here starts instances; moto would make over a thousand images again for every account and Region.
         yield patch.object(moto.settings, "ec2_load_default_amis", return_value=False)
@@ -144,6 +145,7 @@ class Sandbox:
         yield self.queues.installed()
         yield self.router.installed()
         yield additions.installed(self)
+        yield cloudformation.installed(self.cloudformation)
 
     # ----------------------------------------------------------------------------------------------------- ports.World
     def emit(
