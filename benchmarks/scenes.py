@@ -101,7 +101,7 @@ class Bench:
             with self._measuring(findings) as result:
                 for finding in findings:
                     securityhub.publish(self.world, finding)
-                    self.world.run()
+                    self.world.settle()
                     self._until_over([finding])
         finally:
             gc.unfreeze()
@@ -113,7 +113,7 @@ class Bench:
         with self._measuring(findings) as result:
             for finding in findings:
                 securityhub.publish(self.world, finding)
-            self.world.run()
+            self.world.settle()
             self._until_over(findings)
         return result[0]
 

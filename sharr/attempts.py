@@ -37,6 +37,8 @@ LOOK_LEASE = timedelta(seconds=150)
 RUNBOOK_LEASE = timedelta(minutes=30)
 KEPT = timedelta(days=400)
 REPUBLISH_AFTER = timedelta(minutes=2)
+PUBLISHED_AT_ONCE = 90
+"""A transaction takes 100 actions."""
 _FREE: Mapping[str, Any] = {"holder": "", "busy_until": ""}
 
 
@@ -349,11 +351,18 @@ class Attempts:
 
     def mark_published(self, attempts: Iterable[Attempt]) -> None:
         """
-        Note what was told; what ended needs no sweeper any more. One call for up to 100 attempts.
+        Note what was told; what ended needs no sweeper any more. One call for each 90 attempts.
 
         Raises Conflict where an attempt went on meanwhile; the others are noted all the same.
         """
         every = list(attempts)
+        went_on = []
+        for start in range(0, len(every), PUBLISHED_AT_ONCE):
+            went_on += self._mark_published(every[start : start + PUBLISHED_AT_ONCE])
+        if went_on:
+            raise Conflict(f"attempts went on meanwhile: {', '.join(went_on)}")
+
+    def _mark_published(self, every: list[Attempt]) -> list[str]:
         items = []
         for attempt in every:
             ended = attempt.has_ended
@@ -371,17 +380,11 @@ class Attempts:
             )
         try:
             self._client.transact_write_items(TransactItems=items)
-        except self._client.exceptions.TransactionCanceledException as error:
+        except self._client.exceptions.TransactionCanceledException:
             if len(items) == 1:
-                raise Conflict("the attempt went on meanwhile") from error
-            went_on = []
-            for attempt in every:
-                try:
-                    self.mark_published([attempt])
-                except Conflict:
-                    went_on.append(attempt.id)
-            if went_on:
-                raise Conflict(f"attempts went on meanwhile: {', '.join(went_on)}") from error
+                return [every[0].id]
+            return [one for attempt in every for one in self._mark_published([attempt])]
+        return []
 
     def due(self, now: datetime, most: int = 500) -> list[str]:
         """Return ids of attempts that are due, oldest first in each shard."""
