@@ -162,10 +162,11 @@ def declare(stack: Stack, standards: Iterable[Standard]) -> None:
             "Findings at a time",
             {
                 "type": "Number",
-                "default": 10,
+                "default": 100,
                 "min_value": 2,
                 "max_value": 1000,
-                "description": "Invocations of a playbook's function at a time, five findings each",
+                "description": "Invocations of a playbook's function at a time, five findings each; keep the sum "
+                "below the account's Lambda concurrency",
             },
         ),
     )

@@ -34,9 +34,9 @@ def test_every_rule_role_and_queue_policy_of_the_templates_is_used() -> None:
             note = {"Text": "ours", "UpdatedBy": "SHARR", "UpdatedAt": resolved["UpdatedAt"]}
             securityhub.publish(world, {**resolved, "Workflow": {"Status": "RESOLVED"}, "Note": note})
             pressed.append(found[0]["Id"])
-        world.run()
+        world.settle()
         securityhub.press(world, custom_action_arn(PREVIEW, account=admin, region=home), pressed)
-        world.run()
+        world.settle()
         # The roles that AWS's own services assume: a flow log delivers after minutes only.
         demo.wait_for([b for b in demo.broken if b.remediation.id == "ec2/log_vpc_traffic"])
         let_api_gateway_log(demo)
@@ -64,7 +64,8 @@ def test_every_rule_role_and_queue_policy_of_the_templates_is_used() -> None:
         sqs = world.identity.client("sqs", admin, home)
         for url in sqs.list_queues().get("QueueUrls", []):
             attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "Policy"])["Attributes"]
-            if "Policy" in attributes and "Dead" not in url:
+            # Some only refuse what comes without TLS.
+            if "Allow" in attributes.get("Policy", ""):
                 assert attributes["QueueArn"] in consulted, url
 
 
