@@ -5,7 +5,8 @@ Three kinds of items, all in one table with keys `pk` and `sk`:
     finding#<hash of uid>    which attempt is the finding's current one, and since when it ended
     resource#<lease key>     who holds the resource (holder, fence, until), holds after undos, repairs, last attempts
     attempt#<id>             one attempt: what is known of the finding, the target, the journal, the outcome
-and `switch`, the stop switch. A *fence* is a new token with every lease; each later save must match it.
+and `switch`, the stop switch; messages.py keeps items of its own. A *fence* is a new token with every lease; each later
+save must match it.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """

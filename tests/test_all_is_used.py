@@ -34,6 +34,10 @@ def test_every_rule_role_and_queue_policy_of_the_templates_is_used() -> None:
             note = {"Text": "ours", "UpdatedBy": "SHARR", "UpdatedAt": resolved["UpdatedAt"]}
             securityhub.publish(world, {**resolved, "Workflow": {"Status": "RESOLVED"}, "Note": note})
             pressed.append(found[0]["Id"])
+        others = {**finding_of_nothing(world, "SC", "KMS.4"), "Id": "another-product-s", "GeneratorId": "guardduty"}
+        others["ProductArn"] = others["ProductArn"].replace("/aws/securityhub", "/aws/guardduty")
+        securityhub.publish(world, others)
+        pressed.append(others["Id"])
         world.settle()
         securityhub.press(world, custom_action_arn(PREVIEW, account=admin, region=home), pressed)
         world.settle()

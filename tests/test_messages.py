@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from urllib.parse import unquote
@@ -225,6 +225,46 @@ def test_two_that_told_the_same_digest_take_it_off_once(stage: Stage) -> None:
     found = stage.messages.digest(read.pk)
     assert found
     assert found.counts == {"REMEDIATED": 1}
+
+
+class Overtaken:
+    """A client before whose next transaction something else happens, once."""
+
+    def __init__(self, client: Any, first: Callable[[], Any]) -> None:
+        self._client, self._first = client, [first]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def transact_write_items(self, **parameters: Any) -> Any:
+        if self._first:
+            self._first.pop()()
+        return self._client.transact_write_items(**parameters)
+
+
+def test_what_is_counted_between_reading_and_emptying_a_digest_is_not_lost(stage: Stage) -> None:
+    stage.publish(attempt(1))
+    read = stage.messages.digest(digest_pk("KMS.4", NOW))
+    assert read
+
+    Messages(Overtaken(stage.client, lambda: stage.publish(attempt(2))), TABLE, lambda _: None).told(read, NOW)
+
+    rest = stage.messages.digest(read.pk)
+    assert rest
+    assert (rest.counts, [line.resource for line in rest.resources]) == ({"REMEDIATED": 1}, ["key-2"])
+
+
+def test_two_that_leave_the_same_digest_out_count_it_once(stage: Stage) -> None:
+    stage.publish(attempt(1))
+    read = stage.messages.digest(digest_pk("KMS.4", NOW))
+    assert read
+
+    def leave_out() -> None:
+        stage.messages.told(read, NOW, left_out=True)
+
+    Messages(Overtaken(stage.client, leave_out), TABLE, lambda _: None).told(read, NOW, left_out=True)
+
+    assert stage.messages.left_out() == LeftOut(1, stamp(NOW))
 
 
 def test_a_digest_that_sns_refused_comes_again(stage: Stage) -> None:

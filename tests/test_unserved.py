@@ -189,6 +189,7 @@ def test_another_author_s_note_stays_behind_ours_and_ours_is_written_anew() -> N
         ({"ProductArn": "arn:aws:securityhub:::product/aws/guardduty"}, "another Region"),
         ({"ProductArn": f"arn:aws:securityhub:{REGION}:333333333333:product/333333333333/default"}, "another account"),
         ({"ProductArn": f"arn:aws:securityhub:{REGION}:{MEMBER}:product/333333333333/default"}, "another account"),
+        ({"ProductArn": f"arn:aws:securityhub:{REGION}:333333333333:product/aws/guardduty"}, "another account"),
         ({"ProductArn": f"arn:aws:securityhub:{REGION}::product/aws/guardduty/x"}, "ProductArn"),
         ({"AwsAccountId": "12"}, "AwsAccountId"),
     ],

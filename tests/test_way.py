@@ -22,7 +22,11 @@ def stage() -> Iterator[Stage]:
     """KMS.4 and EC2.7 are switched on; the module's tests use resources of their own."""
     with Sandbox() as world:
         yield Stage(
-            world, SCAutomaticControls="KMS.4,EC2.7", LoadCIS140AdminStack="yes", CIS140AutomaticControls="KMS.4"
+            world,
+            SCAutomaticControls="KMS.4,EC2.7",
+            LoadCIS140AdminStack="yes",
+            CIS140AutomaticControls="KMS.4",
+            Notify="each",
         )
         assert world.not_known() == []
 
