@@ -35,8 +35,8 @@ ADMIN: Final = "111111111111"
 MEMBERS: Final = ("222222222222", "333333333333")
 EXCLUDED: Final = "444444444444"
 STRANGER: Final = "999999999999"
-HOME: Final = "eu-west-1"
-REGIONS: Final = ("eu-west-1", "us-east-1", "ap-southeast-2")
+HOME: Final = "us-east-1"
+REGIONS: Final = (HOME, "eu-west-1", "ap-southeast-2")
 NOW: Final = datetime.fromisoformat("2026-01-31T12:00:00+00:00")
 
 TEXTS: Final = (
@@ -123,7 +123,10 @@ def _served() -> dict[str, tuple[list[str], list[str]]]:
     found = {}
     for standard in samples.standards():
         served = [c for c in samples.controls() if standard.serves(c) and samples.own_ids(standard.name, c)]
-        found[standard.name] = ([c for c in served if c in _by_control()], [c for c in served if c not in _by_control()])
+        found[standard.name] = (
+            [c for c in served if c in _by_control()],
+            [c for c in served if c not in _by_control()],
+        )
     return found
 
 
@@ -224,7 +227,9 @@ class _Maker:
     def text(self) -> str:
         """Return a hostile text, alone or around something harmless."""
         one = self.chance.choice(TEXTS)
-        return self.chance.choice((one, f"payments{one}", f"{one}payments", f"pay{one}ments {self.chance.choice(TEXTS)}"))
+        return self.chance.choice(
+            (one, f"payments{one}", f"{one}payments", f"pay{one}ments {self.chance.choice(TEXTS)}")
+        )
 
     def value(self) -> Any:
         """Return any JSON value."""
@@ -340,11 +345,15 @@ def _swapped(what: str, pick: Callable[[_Maker], str], old: Callable[[Json], Any
 
 
 def _account_of(maker: _Maker) -> str:
-    return maker.chance.choice((*MEMBERS, ADMIN, STRANGER, "000000000000", "\\u0662" * 12, "22222222222", "2" * 13, "aws", "*"))
+    return maker.chance.choice(
+        (*MEMBERS, ADMIN, STRANGER, "000000000000", "\\u0662" * 12, "22222222222", "2" * 13, "aws", "*")
+    )
 
 
 def _region_of(maker: _Maker) -> str:
-    return maker.chance.choice((*REGIONS, "eu-west-9", "us-gov-west-1", "cn-north-1", "EU-WEST-1", "", "*", "aws-global"))
+    return maker.chance.choice(
+        (*REGIONS, "eu-west-9", "us-gov-west-1", "cn-north-1", "EU-WEST-1", "", "*", "aws-global")
+    )
 
 
 def _partition_of(maker: _Maker) -> str:
@@ -372,11 +381,15 @@ def _wrong_pair(maker: _Maker, made: Json) -> Json | None:
 def _bent_id(maker: _Maker, made: Json) -> Json | None:
     """A resource id with more in it."""
     listed = made.get("Resources")
-    if not (isinstance(listed, list) and listed and isinstance(listed[0], dict) and isinstance(listed[0].get("Id"), str)):
+    if not (
+        isinstance(listed, list) and listed and isinstance(listed[0], dict) and isinstance(listed[0].get("Id"), str)
+    ):
         return None
     id_, text = listed[0]["Id"], maker.text()
     spot = maker.chance.randint(0, len(id_))
-    listed[0]["Id"] = maker.chance.choice((id_ + text, text + id_, id_[:spot] + text + id_[spot:], id_ + "*", id_.upper()))
+    listed[0]["Id"] = maker.chance.choice(
+        (id_ + text, text + id_, id_[:spot] + text + id_[spot:], id_ + "*", id_.upper())
+    )
     return made
 
 
@@ -401,7 +414,9 @@ def _of_another_resource(maker: _Maker, made: Json) -> Json | None:
     if not (isinstance(listed, list) and listed and isinstance(listed[0], dict)):
         return None
     remediation = maker.chance.choice(_remediations())
-    listed[0]["Type"], listed[0]["Id"] = maker.resource(remediation, "aws", HOME, maker.chance.choice((*MEMBERS, STRANGER)))
+    listed[0]["Type"], listed[0]["Id"] = maker.resource(
+        remediation, "aws", HOME, maker.chance.choice((*MEMBERS, STRANGER))
+    )
     return made
 
 
@@ -413,7 +428,8 @@ def _parameters(maker: _Maker, made: Json) -> Json | None:
     remediation = _by_control().get(str(compliance.get("SecurityControlId")))
     names = [n for p in (remediation.parameters if remediation else ()) for n in p.finding] or ["x"]
     compliance["SecurityControlParameters"] = [
-        {"Name": name, "Value": [maker.text() for _ in range(maker.chance.choice((0, 1, 1, 1, 3, 250)))]} for name in names
+        {"Name": name, "Value": [maker.text() for _ in range(maker.chance.choice((0, 1, 1, 1, 3, 250)))]}
+        for name in names
     ]
     if maker.chance.random() < 0.1:
         compliance["SecurityControlParameters"] *= 2

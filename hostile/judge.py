@@ -25,7 +25,18 @@ PASSES_ROLES: Final = "sharr-starter"
 # What XML 1.0 has, so SQS: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 SQS_TEXT: Final = re.compile(r"[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 LONGEST_REASON: Final = 1000
-OPENS: Final = ("REMEDIATED", "COMPLIANT", "PREVIEWED", "UNDONE", "SKIPPED", "FAILED", "PENDING", "WAITING", "HELD", "RETRY")
+OPENS: Final = (
+    "REMEDIATED",
+    "COMPLIANT",
+    "PREVIEWED",
+    "UNDONE",
+    "SKIPPED",
+    "FAILED",
+    "PENDING",
+    "WAITING",
+    "HELD",
+    "RETRY",
+)
 _ARN: Final = re.compile(r"arn:([^:]*):([^:]*):([^:]*):([^:]*):")
 _ACCOUNT_KEYS: Final = ("ExpectedBucketOwner", "AccountId", "SourceAccount", "RegistryId", "registryId", "CatalogId")
 
@@ -113,6 +124,7 @@ def _judged(stage: Stage, raws: list[Any], delivery: Any, tally: Tally) -> list[
         wrong.append("a finding was taken by no playbook, or by several")
     seen: dict[str, str] = {}
     told = Counter(json.loads(m["MessageBody"])["attempt"] for m in stage.records.sent if m["QueueUrl"] == OUTCOMES)
+    last = {attempt.id: attempt for _, _, attempt in taken if attempt}
     for finding, _trigger, attempt in taken:
         if attempt is None:
             again = finding.uid in seen
@@ -125,6 +137,7 @@ def _judged(stage: Stage, raws: list[Any], delivery: Any, tally: Tally) -> list[
         why = attempt.guard or ("unexpected" if attempt.why.startswith("unexpected") else "")
         tally.became[f"{attempt.outcome}{f': {why}' if why else ''}"] += 1
         stored = stage.attempt(attempt.id)
+        attempt = last[attempt.id]  # twice in one event: it went on, where it had not ended
         if stored is None or stored.outcome != attempt.outcome or (attempt.outcome in ENDED) != stored.has_ended:
             wrong.append("the table does not say what the look said")
         if attempt.has_ended and told[attempt.id] != 1:
@@ -239,7 +252,9 @@ def _faults_of_call(stage: Stage, call: Call, raws: list[Any]) -> Iterator[str]:
         if key in _ACCOUNT_KEYS and value != account:
             yield f"{call.operation} with {key} {value}"
         if isinstance(value, str) and call.operation != "start_automation_execution":
-            yield from _faults_of_arns(re.findall(r"arn:[^\s\"',]*", value), (account, region, partition), any_region=True)
+            yield from _faults_of_arns(
+                re.findall(r"arn:[^\s\"',]*", value), (account, region, partition), any_region=True
+            )
 
 
 def _faults_of_start(call: Call, attempt: Attempt, remediation: Remediation) -> Iterator[str]:
@@ -304,7 +319,9 @@ def faults_of_words(attempt: Attempt, remediation: Remediation | None) -> Iterat
 
 def _is_plain(text: str) -> bool:
     """Tell whether a text is one line of what can be seen: no control, format or default-ignorable characters."""
-    return text.isprintable() and not re.search(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]", text)
+    return text.isprintable() and not re.search(
+        r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]", text
+    )
 
 
 def _faults_of_dead_letter(message: Mapping[str, Any], body: str) -> Iterator[str]:

@@ -155,7 +155,6 @@ class Table:
             raise _Refused("ValidationException", 400, f"TransactWriteItems: {error}") from error
         return {}
 
-
     def _before(self, operation: tuple[str, Any]) -> tuple[str, Any]:
         """Return the key that an operation is about, and its item as it is now."""
         kind, wanted = operation
