@@ -1,9 +1,10 @@
-"""Hostile messages by the thousand in a quick form (`make hostile` has the long one), and that the judge sees what is wrong."""
+"""Hostile messages by the thousand (`make hostile` sends many more), and that the judge sees what is wrong."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import re
 from typing import Any
 
@@ -11,21 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hostile import deployed, stage
+from hostile import deployed
 from hostile.grammar import ADMIN, BENDS, HOME, MEMBERS, NOW, STRANGER, TEXTS, Case, case, sample_of
 from hostile.judge import Tally, faults_of_policy, faults_of_words, try_one
 from hostile.stage import DEAD_LETTERS, Stage
-from lambdas.playbook import handler as playbook
 from sandbox import samples
-from sharr import looks, outcomes
+from sharr import outcomes
 from sharr.attempts import Attempt
 from sharr.finding import Finding, parse_finding
 from sharr.loader import load_all
 from sharr.looks import finding_record
 from sharr.policies import session_policy
 from sharr.runtime.planning import new_journal
-from sharr.sessions import RoleAccess
-from sharr.targets import target_of
+from sharr.targets import target_for, target_of
 from tests.harness import remediation_of
 
 MESSAGES, ANOTHER_SEED = 900, 7
@@ -74,8 +73,6 @@ def test_a_case_is_always_the_same() -> None:
 
 @pytest.mark.parametrize("form", sorted({f.pattern for r in load_all() for f in r.resources}))
 def test_the_grammar_makes_resources_that_the_remediations_take(form: str) -> None:
-    import random
-
     text = form.replace("{partition}", "aws").replace("{account}", MEMBERS[0])
     text = text.replace("{region}", HOME).replace("{any_region}", HOME)
     for seed in range(20):
@@ -114,7 +111,8 @@ def test_characters_that_nobody_sees_are_left_out_of_what_people_read(unseen: st
 def test_a_parameter_that_is_refused_is_named_in_ascii() -> None:
     parameters = [{"Name": "authorizedUdpPorts", "Value": ["\u202e\u3164"]}]
     finding = samples.finding(
-        "SC", "EC2.18", account=MEMBERS[0], region=HOME, resource_id=f"arn:aws:ec2:{HOME}:{MEMBERS[0]}:security-group/sg-12345678",
+        "SC", "EC2.18", account=MEMBERS[0], region=HOME,
+        resource_id=f"arn:aws:ec2:{HOME}:{MEMBERS[0]}:security-group/sg-12345678",
         resource_type="AwsEc2SecurityGroup", now=NOW,
     )  # fmt: skip
     finding["Compliance"]["SecurityControlParameters"] = parameters
@@ -155,7 +153,8 @@ hostile_texts = st.one_of(
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     title=hostile_texts, note=hostile_texts, name=hostile_texts, why=hostile_texts, to_do=hostile_texts,
-    before=hostile_texts, after=hostile_texts, outcome=st.sampled_from(["FAILED", "SKIPPED", "COMPLIANT", "UNDONE", "REMEDIATED", "PREVIEWED"]),
+    before=hostile_texts, after=hostile_texts,
+    outcome=st.sampled_from(["FAILED", "SKIPPED", "COMPLIANT", "UNDONE", "REMEDIATED", "PREVIEWED"]),
 )  # fmt: skip
 def test_no_text_reaches_note_mail_message_or_log_as_more_than_text(
     title: str, note: str, name: str, why: str, to_do: str, before: str, after: str, outcome: Any
@@ -181,30 +180,28 @@ def test_the_metrics_dimensions_are_outcomes_and_controls_never_texts_of_finding
 # --- the judge sees what is wrong
 
 
-def violations_with(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, new: Any, one: Case | None = None) -> str:
-    monkeypatch.setattr(target, name, new)
+def violations_with(monkeypatch: pytest.MonkeyPatch, target: str, new: Any, one: Case | None = None) -> str:
+    monkeypatch.setattr(target, new)
     return " ".join(tried(one or message()).violations)
 
 
 def test_the_judge_sees_a_role_of_another_account(monkeypatch: pytest.MonkeyPatch) -> None:
     other = property(lambda self: f"arn:aws:iam::{STRANGER}:role/sharr/{self._remediation.role_name}")
 
-    assert f"::{STRANGER}:role" in violations_with(monkeypatch, RoleAccess, "role_arn", other)
+    assert f"::{STRANGER}:role" in violations_with(monkeypatch, "sharr.sessions.RoleAccess.role_arn", other)
 
 
 def test_the_judge_sees_a_target_of_another_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = looks.target_for
+    real = target_for
 
     def elsewhere(*args: Any) -> Any:
         return {**real(*args), "account": MEMBERS[1]}
 
-    assert "is not the finding's" in violations_with(monkeypatch, looks, "target_for", elsewhere)
+    assert "is not the finding's" in violations_with(monkeypatch, "sharr.looks.target_for", elsewhere)
 
 
 def test_the_judge_sees_a_session_without_a_policy(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "without policy" in violations_with(
-        monkeypatch, looks.RoleAccess.__init__.__globals__["Sessions"], "open", _open
-    )
+    assert "without policy" in violations_with(monkeypatch, "sharr.sessions.Sessions.open", _open)
 
 
 def _open(self: Any, role_arn: str, name: str, policy: str | None) -> Any:
@@ -217,13 +214,15 @@ def test_the_judge_sees_an_exception_that_comes_out_of_the_handler(monkeypatch: 
     def broken(*_: Any, **__: Any) -> Any:
         raise KeyError("broken")
 
-    assert "KeyError" in violations_with(monkeypatch, playbook, "parse_event", broken)
+    assert "KeyError" in violations_with(monkeypatch, "lambdas.playbook.handler.parse_event", broken)
 
 
 def test_the_judge_sees_a_finding_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "dead letters" in violations_with(monkeypatch, playbook, "lay_aside", lambda *_: None, message(Region="x"))
+    assert "dead letters" in violations_with(
+        monkeypatch, "lambdas.playbook.handler.lay_aside", lambda *_: None, message(Region="x")
+    )
     monkeypatch.undo()
-    assert "has no outcome" in violations_with(monkeypatch, stage.Looks, "on_finding", lambda *_: None)
+    assert "has no outcome" in violations_with(monkeypatch, "sharr.looks.Looks.on_finding", lambda *_: None)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def roles() -> dict[str, list[Json]]:
 
 
 def resolved(value: Any, template: Json) -> Any:
-    """Return a value as CloudFormation would make it, in account 111111111111; names of resources for what it makes up."""
+    """Return a value as CloudFormation would make it, in account 111111111111; for what it makes up, logical ids."""
     if isinstance(value, list):
         return [resolved(each, template) for each in value]
     if not isinstance(value, dict):
@@ -181,7 +181,7 @@ def test_no_role_passes_any_role_it_likes_but_those_that_lead_on() -> None:
 
 def test_no_role_has_what_cloudsplaining_rates_medium_or_worse() -> None:
     """Escalation is above. Resource exposure, a service's every action, reading data or credentials, without bounds."""
-    wrong = {}
+    wrong: Json = {}
     for role, statements in roles().items():
         document = PolicyDocument({"Version": "2012-10-17", "Statement": statements})
         found = {
