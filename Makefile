@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types templates synth publish bench sandbox judge docs setup clean
+.PHONY: demo test lint types templates synth publish bench sandbox judge docs setup hostile clean
 
 demo: $(SYNCED)           ## deploy to an emulated organization, break it, watch it being repaired
 	@$(BIN)/python -m sandbox.demo $(ARGS)
@@ -22,7 +22,7 @@ lint: $(SYNCED)
 	$(BIN)/ruff format --check .
 
 types: $(SYNCED)
-	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks judge tests
+	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks judge hostile tests
 
 synth: $(SYNCED)          ## templates into cdk.out
 	$(BIN)/python app.py
@@ -47,6 +47,9 @@ judge: $(SYNCED)          ## let Prowler scan the sandbox before and after the r
 	@test -x build/prowler/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python build/prowler
 	@VIRTUAL_ENV=build/prowler $(BIN)/uv pip install --quiet --python build/prowler/bin/python -r judge/requirements.txt
 	$(BIN)/python -m judge build/prowler/bin/python $(ARGS)
+
+hostile: $(SYNCED)        ## 100,000 hostile findings, each judged (ARGS=N for fewer, --write keeps the numbers)
+	$(BIN)/python -m hostile $(ARGS)
 
 docs: $(SYNCED)           ## write what is generated in README.md and docs/
 	$(BIN)/python -m tools.make_docs

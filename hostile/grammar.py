@@ -35,8 +35,8 @@ ADMIN: Final = "111111111111"
 MEMBERS: Final = ("222222222222", "333333333333")
 EXCLUDED: Final = "444444444444"
 STRANGER: Final = "999999999999"
-HOME: Final = "eu-west-1"
-REGIONS: Final = ("eu-west-1", "us-east-1", "ap-southeast-2")
+HOME: Final = "us-east-1"
+REGIONS: Final = (HOME, "eu-west-1", "ap-southeast-2")
 NOW: Final = datetime.fromisoformat("2026-01-31T12:00:00+00:00")
 
 TEXTS: Final = (
@@ -47,16 +47,21 @@ TEXTS: Final = (
     "<script>alert(1)</script>", "</td><img src=x onerror=alert(1)>", "[click](javascript:alert(1))", "![x](http://x/)",
     "**bold** `code` | table | # head", "[bold red]rich[/]", "=HYPERLINK(\"http://x\")", "@everyone <!channel>",
     "{0.__class__.__mro__}", "%s%n%x", "%(password)s", "${jndi:ldap://x}", "{{resolve:secretsmanager:x}}",
-    "{{7*7}}", "!!python/object/apply:os.system ['x']", "&a [*a, *a]", "'; DROP TABLE findings; --", "$(reboot)", "`id`",
+    "{{7*7}}", "!!python/object/apply:os.system ['x']", "&a [*a, *a]", "'; DROP TABLE findings; --",
+    "$(reboot)", "`id`",
     "../../etc/passwd", "..\\..", "/../../", "file:///etc/passwd", "C:\\x",
-    "*", "**", "?", "${aws:username}", "${*}", "${aws:PrincipalTag/x}", '"', '\\"', '","Resource":"*', '"}]}', "\\u002a",
-    "arn:aws:iam::aws:policy/AdministratorAccess", f"arn:aws:iam::{STRANGER}:role/evil", "arn:", "arn:aws:s3:::*", ":::::",
+    "*", "**", "?", "${aws:username}", "${*}", "${aws:PrincipalTag/x}", '"', '\\"', '","Resource":"*',
+    '"}]}', "\\u002a",
+    "arn:aws:iam::aws:policy/AdministratorAccess", f"arn:aws:iam::{STRANGER}:role/evil", "arn:",
+    "arn:aws:s3:::*", ":::::",
     "null", "true", "[]", "{}", "NaN", "-0", "1e400", "9" * 400, "0x10", "-1", "2147483648", "1 OR 1",
     "x" * 257, "x" * 513, "x" * 5000, "\u00e9" * 2000,
 )  # fmt: skip
-VALUES: Final = (
-    None, True, False, 0, -1, 7, 2**63, 10**300, 1e308, float("nan"), float("inf"), [], {}, [[]], [None], [{}], {"": None},
-    {"a": {"b": []}}, ["FAILED"], [[["x"]]], {"$ref": "#"}, {"__class__": "x"}, "FAILED ", "failed", "NEW\n", "SUPPRESSED",
+VALUES: Final[tuple[Any, ...]] = (
+    None, True, False, 0, -1, 7, 2**63, 10**300, 1e308, float("nan"), float("inf"), [], {}, [[]], [None],
+    [{}], {"": None},
+    {"a": {"b": []}}, ["FAILED"], [[["x"]]], {"$ref": "#"}, {"__class__": "x"}, "FAILED ", "failed",
+    "NEW\n", "SUPPRESSED",
     "ARCHIVED", "PASSED", "CRITICAL", "eu-west-9", "us-gov-west-1", "cn-north-1", "aws-global", "2026-02-31T00:00:00Z",
     "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-23:59", "2026-01-31T11:59:00Z", "2016-01-31T12:00:00.000000001Z",
     "SQS.1", "S3.5", "iam.8", "1.10", "Foo.1", "AwsS3Bucket", "AwsAccount", "AWS::::Account:222222222222",

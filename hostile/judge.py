@@ -110,7 +110,7 @@ def _sent_to(stage: Stage, body: str, playbook: str) -> list[str]:
     stage.records.failed.clear()
     try:
         failed = stage.message(body, playbook)
-    except BaseException as error:  # noqa: BLE001  # whatever comes out of the handler is what is looked for
+    except BaseException as error:  # whatever comes out of the handler is what is looked for
         if isinstance(error, KeyboardInterrupt):
             raise
         return [f"out of Lambda's entry: {type(error).__name__}: {error}"]
@@ -124,6 +124,7 @@ def _judged(stage: Stage, raws: list[Any], delivery: Any, tally: Tally) -> list[
         wrong.append("a finding was taken by no playbook, or by several")
     seen: dict[str, str] = {}
     told = Counter(json.loads(m["MessageBody"])["attempt"] for m in stage.records.sent if m["QueueUrl"] == OUTCOMES)
+    last = {attempt.id: attempt for _, _, attempt in taken if attempt}
     for finding, _trigger, attempt in taken:
         if attempt is None:
             again = finding.uid in seen
@@ -136,6 +137,7 @@ def _judged(stage: Stage, raws: list[Any], delivery: Any, tally: Tally) -> list[
         why = attempt.guard or ("unexpected" if attempt.why.startswith("unexpected") else "")
         tally.became[f"{attempt.outcome}{f': {why}' if why else ''}"] += 1
         stored = stage.attempt(attempt.id)
+        attempt = last[attempt.id]  # twice in one event: it went on, where it had not ended
         if stored is None or stored.outcome != attempt.outcome or (attempt.outcome in ENDED) != stored.has_ended:
             wrong.append("the table does not say what the look said")
         if attempt.has_ended and told[attempt.id] != 1:
@@ -169,7 +171,7 @@ def _faults_of_target(attempt: Attempt, raws: list[Any]) -> Iterator[str]:
 
 def _faults_of_session(stage: Stage, session: Session, raws: list[Any]) -> Iterator[str]:
     attempt = stage.attempt(session.name)
-    raw = attempt and _raw_of(attempt, raws)
+    raw: Any = attempt and _raw_of(attempt, raws)
     if attempt is None or raw is None:
         yield f"a session {session.name} of no attempt"
         return
@@ -195,7 +197,7 @@ def faults_of_policy(
     document = json.loads(text)
     if document.keys() != {"Version", "Statement"} or document["Version"] != "2012-10-17":
         yield f"policy with {sorted(document)}"
-    permissions = [p for kind in ("read", "write", "undo") for p in remediation.permissions(kind)]  # type: ignore[arg-type]
+    permissions = [p for kind in ("read", "write", "undo") for p in remediation.permissions(kind)]
     actions = {p.action for p in permissions}
     values = {"account": own[0], "region": own[1], "partition": own[2]}
     groups = {k: v for k, v in target["resource"].items() if k not in ("id", "type")}
@@ -231,7 +233,7 @@ def _fills(template: str, text: str, values: Mapping[str, str]) -> bool:
 
 def _faults_of_call(stage: Stage, call: Call, raws: list[Any]) -> Iterator[str]:
     attempt = stage.attempt(call.session.name)
-    raw = attempt and _raw_of(attempt, raws)
+    raw: Any = attempt and _raw_of(attempt, raws)
     if attempt is None or raw is None:
         yield f"{call.operation} of no attempt"
         return
@@ -294,7 +296,7 @@ def faults_of_words(attempt: Attempt, remediation: Remediation | None) -> Iterat
     message = message_for(attempt, remediation, HOME)
     subject = message["Subject"]
     if not re.fullmatch(r"[A-Za-z0-9][\x20-\x7e]{0,99}", subject):
-        yield f"the subject is {ascii(subject)}"
+        yield f"the subject is {subject!a}"
     parts = json.loads(message["Message"])
     text = parts["email"]
     if any(not _is_plain(line) for line in text.split("\n")) or parts["default"] != text:
@@ -308,7 +310,7 @@ def faults_of_words(attempt: Attempt, remediation: Remediation | None) -> Iterat
             yield f"the message says {ascii(value)[:200]}"
     for name, attribute in message["MessageAttributes"].items():
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", attribute["StringValue"]):
-            yield f"the attribute {name} is {ascii(attribute['StringValue'])}"
+            yield f"the attribute {name} is {attribute['StringValue']!a}"
     line = log_line(attempt, NOW)
     written = json.dumps(line, ensure_ascii=False)
     if not _is_plain(written) or len(written.encode()) > 256 * 1024:

@@ -20,8 +20,8 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from botocore.exceptions import ClientError
-from moto.dynamodb.exceptions import MockValidationException, TransactionCanceledException
 from moto.dynamodb import models
+from moto.dynamodb.exceptions import MockValidationException, TransactionCanceledException
 from moto.dynamodb.models import DynamoDBBackend
 
 from hostile.grammar import ADMIN, EXCLUDED, HOME, MEMBERS, NOW
@@ -82,7 +82,7 @@ class Records:
     failed: list[str] = field(default_factory=list)
 
 
-class _Refused(ClientError):
+class _Refused(ClientError):  # type: ignore[misc]  # botocore has no types here
     """What botocore would raise."""
 
     def __init__(self, code: str, status: int, operation: str, **more: Any) -> None:
@@ -164,7 +164,7 @@ class Table:
 
 
 class _Copies:
-    """For moto: a transaction copies the whole of all tables first; Table keeps what the transaction is about itself."""
+    """For moto: a transaction copies the whole of all tables first; Table itself keeps what a transaction is about."""
 
     @staticmethod
     def deepcopy(value: Any) -> Any:
@@ -174,7 +174,7 @@ class _Copies:
 def _sent(value: Any) -> Any:
     if isinstance(value, dict):
         if value.keys() == {"B"}:
-            raw = value["B"]
+            raw: Any = value["B"]
             return {"B": base64.b64encode(bytes(getattr(raw, "value", raw))).decode()}
         return {name: _sent(each) for name, each in value.items()}
     return [_sent(each) for each in value] if isinstance(value, list) else value

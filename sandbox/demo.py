@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -502,7 +503,7 @@ def show(console: Console, shown: dict[str, Any]) -> None:
         console.print(table)
         console.print()
     for row in shown["preview_and_undo"]:
-        console.print(f"  [bold]{row['outcome']}[/bold] {html.escape(row['note'])}", highlight=False)
+        console.print(f"  [bold]{row['outcome']}[/bold] {escape(row['note'])}", highlight=False)
     console.print()
     table = Table(title="One finding's every hop", title_justify="left")
     table.add_column("ms", justify="right")

@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, get_args
 
+import hostile.numbers
 from sandbox import scene
 from sharr import guards
 from sharr.attempts import ENDED, Attempt, Outcome
@@ -231,6 +232,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "example-yaml": lambda: example_file("remediation.yaml"),
     "example-script": lambda: example_file("script.py"),
     "example-plan": example_plan,
+    "hostile": hostile.numbers.page_part,
 }
 
 
