@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sandbox.assets import AssetNotFound
 
 if TYPE_CHECKING:
+    from sandbox.stack_sets import StackSets
     from sandbox.world import Sandbox
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
@@ -32,7 +33,20 @@ OUTPUT_LIMIT = 200
 MAPPING_LIMIT = 200
 DESCRIPTION_LIMIT = 1024  # bytes
 
-ReadAsset = Callable[[str], bytes]
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Reads objects of the sandbox's own buckets as whoever deploys: *client* gives S3 in a Region for them."""
+
+    client: Callable[[str], Any]
+
+    def read(self, bucket: str, key: str, region: str) -> bytes:
+        """Return an object's content. Raises ClientError as S3 does."""
+        return bytes(self.client(region).get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+ReadAsset = Callable[[str], bytes] | Buckets
+"""What a template's files are read with: by their object key out of a cloud assembly, or from buckets."""
 
 
 class TemplateError(ValueError):
@@ -96,6 +110,7 @@ class StackRecord:
     exports: dict[str, str] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
     status: str = "CREATE_COMPLETE"
+    reason: str | None = None
     parent: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -120,6 +135,12 @@ class Place:
     stack: StackRecord
     logical_id: str
     read_asset: ReadAsset
+
+    def read_object(self, bucket: str, key: str) -> bytes:
+        """Return the content of a file that a template names. Raises AssetNotFound, ClientError."""
+        if isinstance(self.read_asset, Buckets):
+            return self.read_asset.read(bucket, key, self.region)
+        return self.read_asset(key)
 
     @property
     def account(self) -> str:
@@ -708,6 +729,12 @@ class Engine:
     """By ARN; CloudFormation shows them for 90 days."""
     _assets: dict[str, bytes] = field(default_factory=dict)
     _made: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    stack_sets: StackSets = field(init=False)
+
+    def __post_init__(self) -> None:
+        from sandbox.stack_sets import StackSets  # it makes stacks by this engine
+
+        self.stack_sets = StackSets(self)
 
     def create(
         self,
@@ -719,11 +746,13 @@ class Engine:
         read_asset: ReadAsset,
         *,
         parent: str | None = None,
+        keeps_failed: bool = False,
     ) -> Deployed:
         """
         Create a stack of a template's text; *parent* is the ARN of the stack that it is nested in.
 
-        Raises TemplateError; DeployError after the rollback.
+        One that cannot be created is gone again afterwards; with *keeps_failed* it stays as AWS has it, as
+        ROLLBACK_COMPLETE, to be deleted. Raises TemplateError; DeployError after the rollback.
         """
         if not re.fullmatch("[A-Za-z][A-Za-z0-9-]{0,127}", name):
             raise TemplateError(f"stack name {name!r}: letters, digits and hyphens, 128 at most, a letter first")
@@ -744,10 +773,12 @@ class Engine:
         try:
             change.make({})
             self._set_outputs(stack, resolver)
-        except (DeployError, TemplateError):
+        except (DeployError, TemplateError) as error:
             change.roll_back()
-            # A stack that could not be created stays as ROLLBACK_COMPLETE in AWS, to be deleted; here it is deleted.
-            del self.stacks[key]
+            if keeps_failed:
+                stack.resources, stack.status, stack.reason = {}, "ROLLBACK_COMPLETE", str(error)
+            else:
+                del self.stacks[key]
             raise
         return _deployed(stack)
 
@@ -768,6 +799,8 @@ class Engine:
         Raises as create() does, and StackNotFound.
         """
         stack = self.find(name, account, region)
+        if stack.status == "ROLLBACK_COMPLETE":
+            raise TemplateError(f"Stack:{stack.id} is in ROLLBACK_COMPLETE state and can not be updated.")
         template = read_template(text)
         declared = template.get("Parameters", {})
         kept = {key: value for key, value in stack.parameters.items() if key in declared and keeps_parameters}
@@ -784,14 +817,14 @@ class Engine:
         try:
             change.make(old)
             self._set_outputs(stack, resolver)
-        except (DeployError, TemplateError):
+        except (DeployError, TemplateError) as error:
             change.roll_back()
-            stack.resources = old
+            stack.resources, stack.reason = old, str(error)
             stack.template, stack.parameters, stack.outputs, stack.exports, stack.imports = before
             stack.status, stack.updated_at = "UPDATE_ROLLBACK_COMPLETE", self.world.clock.now()
             raise
         change.clean_up(old)
-        stack.status, stack.updated_at = "UPDATE_COMPLETE", self.world.clock.now()
+        stack.status, stack.reason, stack.updated_at = "UPDATE_COMPLETE", None, self.world.clock.now()
         return _deployed(stack)
 
     def delete(self, name: str, account: str, region: str) -> None:
@@ -812,6 +845,8 @@ class Engine:
 
     def remembering(self, read_asset: ReadAsset) -> ReadAsset:
         """Return *read_asset* that also knows what was read before: a rollback needs the files of the old assembly."""
+        if isinstance(read_asset, Buckets):  # there the old files still are
+            return read_asset
 
         def read(object_key: str) -> bytes:
             try:

@@ -301,15 +301,17 @@ class Sandbox:
         """
         Turn the clock by *seconds*, and have happen on the way, in order, what is due on the way.
 
-        That is: schedules, later() jobs, messages whose delay or visibility time-out ends. What is due now is done
-        first; so advance(0) catches up with a clock that ran on by itself.
+        That is: schedules, later() jobs, messages whose delay or visibility time-out ends, batching windows. What is
+        due now is done first; so advance(0) catches up with a clock that ran on by itself.
         """
         with self._lock:
             end = self.clock.now() + timedelta(seconds=seconds)
             self.run(max_rounds)
             while True:
-                moments = (self.router.next_schedule(), self._jobs[0].due if self._jobs else None)
-                due = [moment for moment in (*moments, self.queues.next_visible()) if moment is not None]
+                jobs = self._jobs[0].due if self._jobs else None
+                queues = self.queues
+                moments = (self.router.next_schedule(), jobs, queues.next_visible(), queues.next_window())
+                due = [moment for moment in moments if moment is not None]
                 now = self.clock.now()
                 if not due or min(due) > end:
                     self.clock.advance(max(0.0, (end - now).total_seconds()))
@@ -319,6 +321,24 @@ class Sandbox:
                 self.clock.advance(max(0.0, (min(due) - now).total_seconds()))
                 self._fire()
                 self.run(max_rounds)
+
+    def settle(self, most: int = 20) -> None:
+        """
+        Run, and turn the clock until no function's batch is gathered any more.
+
+        Then all has come that waits for no schedule, time-out or service. A batch that cannot be received is not waited
+        for again. Raises NeverIdle after *most* windows.
+        """
+        with self._lock:
+            self.advance(0)
+            for _ in range(most):
+                end, invoked = self.queues.next_window(), len(self.functions.invocations)
+                if end is None:
+                    return
+                self.advance(max(0.0, (end - self.clock.now()).total_seconds()))
+                if len(self.functions.invocations) == invoked:
+                    return
+            raise NeverIdle(f"messages are still gathered after {most} windows; last: {self.deliveries[-3:]}")
 
     def _fire(self) -> None:
         self.router.fire_schedules()
@@ -349,7 +369,7 @@ class Sandbox:
         Within: the organization answers at the URL given, on 127.0.0.1 only, to AWS CLI, SDKs and scanners.
 
         Callers are administrators of the account that their access key belongs to: of a role's session, of a user, else
-        of the admin account. What a request causes has happened when it is answered: advance(0) is part of it. *port*
+        of the admin account. What a request causes has happened when it is answered: settle() is part of it. *port*
         0 takes a free one. Each of *controls* answers POST of a JSON object to /sharr-sandbox/<its name>.
         """
         application = _Endpoint(self, controls or {})
@@ -411,7 +431,7 @@ class _Endpoint:
                 answer = self._control(path.removeprefix(CONTROL_PATH), environ, start_response)
             else:
                 answer = self._aws(environ, start_response)
-            self._world.advance(0)
+            self._world.settle()
         return answer
 
     def _aws(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:

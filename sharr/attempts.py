@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import time
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -42,6 +44,11 @@ KEPT = timedelta(days=400)
 REPUBLISH_AFTER = timedelta(minutes=2)
 PUT_BACK = "put-back"
 CONTROL_LINES = "held#control"
+MARKED_AT_ONCE = 90
+"""Of the 100 actions that a transaction may have; the rest is for what is noted beside attempts."""
+TRANSACTION_TRIES = 6
+# Another transaction, or too many: the same one may succeed a moment later.
+_PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 _FREE: Mapping[str, Any] = {"holder": "", "busy_until": ""}
 
 
@@ -186,9 +193,10 @@ def _goes_by_check(trigger: Trigger, request: str) -> bool:
 class Attempts:
     """The table. Every method makes one call, but for those that page."""
 
-    def __init__(self, client: Any, table: str) -> None:
+    def __init__(self, client: Any, table: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client
         self._table = table
+        self._sleep = sleep
 
     def known(self, uid: str, lease_key: str) -> Known:
         """Read the items of a finding and of a resource, consistently."""
@@ -413,41 +421,58 @@ class Attempts:
         answer = self._client.get_item(TableName=self._table, Key=_key(f"execution#{execution}"), ConsistentRead=True)
         return str(_plain(answer["Item"])["attempt"]) if "Item" in answer else None
 
-    def mark_published(self, attempts: Iterable[Attempt]) -> None:
+    def mark_published(
+        self,
+        attempts: Iterable[Attempt],
+        beside: Callable[[Sequence[Attempt]], list[dict[str, Any]]] = lambda _: [],
+    ) -> None:
         """
-        Note what was told; what ended needs no sweeper any more. One call for up to 100 attempts.
+        Note what was told; what ended needs no sweeper any more. One transaction for up to 90 attempts.
 
-        Raises Conflict where an attempt went on meanwhile; the others are noted all the same.
+        *beside* returns up to 10 further actions of the transaction that notes the attempts it is given: what they
+        count holds for just those, once each, whoever else tells them at the same time. Raises Conflict where an
+        attempt went on meanwhile, or another was faster to tell it; the others are noted all the same.
         """
         every = list(attempts)
-        items = []
-        for attempt in every:
-            ended = attempt.has_ended
-            update = "SET published = :said REMOVE due_at, due_shard" if ended else "SET published = :said"
-            items.append(
-                {
-                    "Update": {
-                        "TableName": self._table,
-                        "Key": _key(f"attempt#{attempt.id}"),
-                        "UpdateExpression": update,
-                        "ConditionExpression": "outcome = :outcome",
-                        "ExpressionAttributeValues": _item({":said": said(attempt), ":outcome": attempt.outcome}),
-                    }
-                }
-            )
-        try:
-            self._client.transact_write_items(TransactItems=items)
-        except self._client.exceptions.TransactionCanceledException as error:
-            if len(items) == 1:
-                raise Conflict("the attempt went on meanwhile") from error
-            went_on = []
-            for attempt in every:
-                try:
-                    self.mark_published([attempt])
-                except Conflict:
-                    went_on.append(attempt.id)
-            if went_on:
-                raise Conflict(f"attempts went on meanwhile: {', '.join(went_on)}") from error
+        refused: list[str] = []
+        for start in range(0, len(every), MARKED_AT_ONCE):
+            refused += self._mark(every[start : start + MARKED_AT_ONCE], beside)
+        if refused:
+            raise Conflict(f"attempts went on meanwhile, or another told them: {', '.join(refused)}")
+
+    def _mark(self, left: list[Attempt], beside: Callable[[Sequence[Attempt]], list[dict[str, Any]]]) -> list[str]:
+        """Return the ids of the attempts that do not say any more what was told, or are told already."""
+        refused: list[str] = []
+        tries = 0
+        while left:
+            items = [*map(self._told, left), *beside(left)]
+            try:
+                self._client.transact_write_items(TransactItems=items)
+                return refused
+            except self._client.exceptions.TransactionCanceledException as error:
+                codes = [r.get("Code") for r in error.response.get("CancellationReasons", ())][: len(left)]
+                rest = [a for a, code in zip(left, codes, strict=False) if code != "ConditionalCheckFailed"]
+                if len(rest) < len(left) and len(codes) == len(left):
+                    refused += [a.id for a, code in zip(left, codes, strict=True) if code == "ConditionalCheckFailed"]
+                    left = rest
+                    continue
+                tries += 1
+                if tries == TRANSACTION_TRIES or not will_pass(error):
+                    raise
+                self._sleep(random.uniform(0, 0.05 * 2**tries))
+        return refused
+
+    def _told(self, attempt: Attempt) -> dict[str, Any]:
+        update = "SET published = :said REMOVE due_at, due_shard" if attempt.has_ended else "SET published = :said"
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(f"attempt#{attempt.id}"),
+                "UpdateExpression": update,
+                "ConditionExpression": "outcome = :outcome AND published <> :said",
+                "ExpressionAttributeValues": _item({":said": said(attempt), ":outcome": attempt.outcome}),
+            }
+        }
 
     def due(self, now: datetime, most: int = 500) -> list[str]:
         """Return ids of attempts that are due, oldest first in each shard."""
@@ -613,6 +638,12 @@ class Attempts:
             if error.response["Error"]["Code"] == "TransactionCanceledException":
                 raise LeaseLost(attempt.id) from error
             raise
+
+
+def will_pass(error: ClientError) -> bool:
+    """Tell whether a transaction was cancelled only for what passes: another transaction, or too many of them."""
+    codes = {r.get("Code") for r in error.response.get("CancellationReasons", ())} - {"None", None}
+    return bool(codes) and codes <= _PASSING
 
 
 def said(attempt: Attempt) -> str:

@@ -50,6 +50,10 @@ def test_a_repair_that_is_in_place_is_told_with_both_views_and_never_repaired_in
     counted = [json.loads(line) for line in lines if '"Disagreements"' in line]
     assert len(counted) == 1
     assert counted[0]["Control"] == "KMS.4"
+    emitted = counted[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]
+    cloudwatch = stage.world.identity.client("cloudwatch", stage.organization.admin, stage.organization.home)
+    shown = cloudwatch.get_dashboard(DashboardName=stage.outputs["DashboardName"])["DashboardBody"]
+    assert f"{{SHARR,{','.join(sorted(emitted))}}} MetricName" in shown
 
 
 def test_what_somebody_put_back_is_new_again_and_repaired_again(stage: Stage) -> None:

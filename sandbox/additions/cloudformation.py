@@ -11,11 +11,28 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.utils import camelcase_to_underscores, get_service_model
+from moto.organizations.models import FakeDelegatedAdministrator
+from moto.organizations.responses import OrganizationsResponse
+from moto.sts.models import sts_backends
 
-from sandbox.additions.wire import Answer, Patches, Refused, Request, page
-from sandbox.cloudformation import Engine, Resource, StackRecord
+from sandbox.additions.wire import Answer, Around, Patches, Refused, Request, page
+from sandbox.cloudformation import (
+    Buckets,
+    DeployError,
+    Engine,
+    Resource,
+    ResourceFailed,
+    StackRecord,
+    TemplateError,
+    read_template,
+)
+from sandbox.identity import client_with
+from sandbox.ports import Credentials
+from sandbox.resource_types import bucket_and_key
+from sandbox.stack_sets import BODY_LIMIT, PRINCIPAL, OrganizationsAccess, check_capabilities
 
 Json = dict[str, Any]
 Asked = Callable[[Engine, Request], Mapping[str, Any]]
@@ -50,6 +67,9 @@ def installed(engine: Engine) -> Iterator[None]:
                 patches.answer(CloudFormationResponse, operation, _answered(engine, operation))
             elif hasattr(CloudFormationResponse, camelcase_to_underscores(operation)):
                 patches.answer(CloudFormationResponse, operation, _not_emulated)
+        services = [*FakeDelegatedAdministrator.SUPPORTED_SERVICES, PRINCIPAL]
+        patches.attribute(FakeDelegatedAdministrator, "SUPPORTED_SERVICES", services)
+        patches.around(OrganizationsResponse, "MoveAccount", _noticed(engine))
         yield
     finally:
         patches.undo()
@@ -57,6 +77,17 @@ def installed(engine: Engine) -> Iterator[None]:
 
 def _answered(engine: Engine, operation: str) -> Answer:
     return lambda request: ANSWERS[operation](engine, request)
+
+
+def _noticed(engine: Engine) -> Around:
+    """StackSets hear of it when an account comes to another unit, and deploy by themselves; a little later."""
+
+    def around(_request: Request, proceed: Any) -> Any:
+        answer = proceed()
+        engine.world.later(0, engine.stack_sets.account_moved)
+        return answer
+
+    return around
 
 
 def _not_emulated(request: Request) -> Mapping[str, Any]:
@@ -147,7 +178,112 @@ def get_template(engine: Engine, request: Request) -> Json:
     return {"TemplateBody": json.dumps(stack.template), "StagesAvailable": ["Original", "Processed"]}
 
 
+def create_stack(engine: Engine, request: Request) -> Json:
+    """
+    Create a stack, its files read from S3 with the caller's credentials; it has been made when this is answered.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+    """
+    given, reader = _given(request), _reader(engine, request)
+    text = _template(request, reader)
+    name = given["StackName"]
+    values = {p["ParameterKey"]: p["ParameterValue"] for p in given.get("Parameters", [])}
+    if (request.account, request.region, name) in engine.stacks:
+        raise Refused("AlreadyExistsException", f"Stack [{name}] already exists")
+    with _as_answer():
+        engine.create(name, text, request.account, request.region, values, reader, keeps_failed=True)
+    return {"StackId": engine.find(name, request.account, request.region).id}
+
+
+def update_stack(engine: Engine, request: Request) -> Json:
+    """
+    Update a stack; a parameter keeps its value by UsePreviousValue only, else it gets its default.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_UpdateStack.html
+    """
+    given, reader = _given(request), _reader(engine, request)
+    stack = _stack(engine, request, given["StackName"])
+    text = json.dumps(stack.template) if given.get("UsePreviousTemplate") else _template(request, reader)
+    values: dict[str, str] = {}
+    for parameter in given.get("Parameters", []):
+        key = parameter["ParameterKey"]
+        if not parameter.get("UsePreviousValue"):
+            values[key] = parameter["ParameterValue"]
+        elif key in stack.parameters:
+            values[key] = stack.parameters[key]
+    if json.loads(text) == stack.template and values == stack.parameters:
+        raise Refused("ValidationError", "No updates are to be performed.")
+    with _as_answer():
+        engine.update(stack.id, text, request.account, request.region, values, reader, keeps_parameters=False)
+    return {"StackId": stack.id}
+
+
+def delete_stack(engine: Engine, request: Request) -> Json:
+    """
+    Delete a stack; one that is not there is fine.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
+    """
+    name = _given(request)["StackName"]
+    there = [s for s in engine.stacks.values() if _is_here(s, request) and name in (s.name, s.id)]
+    for stack in there:
+        try:
+            engine.delete(stack.id, request.account, request.region)
+        except DeployError as error:
+            stack.status, stack.reason = "DELETE_FAILED", str(error)
+    return {}
+
+
+def activate_organizations_access(engine: Engine, request: Request) -> Json:
+    """
+    Let StackSets work with the organization.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ActivateOrganizationsAccess.html
+    """
+    if request.account != engine.world.organization.management:
+        raise Refused("InvalidOperationException", "Only the management account activates organizations access")
+    engine.stack_sets.has_trusted_access = True
+    return {}
+
+
+def describe_organizations_access(engine: Engine, request: Request) -> Json:
+    """Source: .../AWSCloudFormation/latest/APIReference/API_DescribeOrganizationsAccess.html"""
+    return {"Status": "ENABLED" if engine.stack_sets.has_trusted_access else "DISABLED_PERMANENTLY"}
+
+
+def list_stack_instances(engine: Engine, request: Request) -> Json:
+    """Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackInstances.html"""
+    name, asked = request.parameters["StackSetName"], request.parameters
+    try:
+        engine.stack_sets.check_caller(request.account, asked.get("CallAs") or "SELF")
+    except OrganizationsAccess as error:
+        raise Refused("ValidationError", str(error)) from error
+    found = engine.stack_sets.sets.get(name.split(":")[0])
+    if found is None or found.region != request.region:
+        raise Refused("StackSetNotFoundException", f"StackSet {name} not found")
+    instances = [
+        {
+            "StackSetId": found.id,
+            "Region": one.region,
+            "Account": one.account,
+            "Status": one.status,
+            **({"StackId": one.stack_id} if one.stack_id else {}),
+            **({"StatusReason": one.reason} if one.reason else {}),
+        }
+        for one in found.instances.values()
+        if one.account == (asked.get("StackInstanceAccount") or one.account)
+    ]
+    shown, token = _page(instances, request)
+    return {"Summaries": shown, "NextToken": token}
+
+
 ANSWERS: dict[str, Asked] = {
+    "CreateStack": create_stack,
+    "UpdateStack": update_stack,
+    "DeleteStack": delete_stack,
+    "ActivateOrganizationsAccess": activate_organizations_access,
+    "DescribeOrganizationsAccess": describe_organizations_access,
+    "ListStackInstances": list_stack_instances,
     "DescribeStacks": describe_stacks,
     "ListStacks": list_stacks,
     "ListStackResources": list_stack_resources,
@@ -158,6 +294,82 @@ ANSWERS: dict[str, Asked] = {
 
 
 # --- details
+
+_KNOWN = {
+    "StackName",
+    "TemplateBody",
+    "TemplateURL",
+    "UsePreviousTemplate",
+    "Parameters",
+    "Capabilities",
+    "ClientRequestToken",
+}
+
+
+def _given(request: Request) -> Json:
+    """Return the parameters of a call. Raises NotImplementedError for those that would be ignored."""
+    given = {key: value for key, value in request.parameters.items() if value is not None}
+    if unknown := set(given) - _KNOWN:
+        raise NotImplementedError(f"{request.operation} with {', '.join(sorted(unknown))} is not known to the sandbox")
+    return given
+
+
+def _template(request: Request, reader: Buckets) -> str:
+    body, url = request.parameters.get("TemplateBody"), request.parameters.get("TemplateURL")
+    if bool(body) == bool(url):
+        raise Refused("ValidationError", "Either Template URL or Template Body must be specified.")
+    if url:
+        try:
+            bucket, key = bucket_and_key(url)
+            text = reader.read(bucket, key, request.region).decode()
+        except ResourceFailed as error:
+            raise Refused("ValidationError", str(error)) from error
+        except ClientError as error:
+            said = error.response["Error"]
+            raise Refused("ValidationError", f"S3 error: {said['Code']}: {said.get('Message')}") from error
+    else:
+        text = str(body)
+        if len(text.encode()) > BODY_LIMIT:
+            raise Refused("ValidationError", f"templateBody: length less than or equal to {BODY_LIMIT}")
+    with _as_answer():
+        wrong = check_capabilities(read_template(text), request.parameters.get("Capabilities") or [])
+    if wrong:
+        raise Refused("InsufficientCapabilitiesException", wrong)
+    return text
+
+
+def _reader(engine: Engine, request: Request) -> Buckets:
+    """
+    Return what reads templates and code as the caller.
+
+    Raises NotImplementedError for who is no role: administrators of the sandbox are not judged, so that a bucket policy
+    would not be, either.
+    """
+    roles = (backend.get_assumed_role_from_access_key(request.access_key_id) for backend in _sts(request.account))
+    role = next((one for one in roles if one is not None), None)
+
+    def client(region: str) -> Any:
+        if role is None:
+            raise NotImplementedError("sandbox: deploy from a bucket with a role's credentials, not an administrator's")
+        found = Credentials(role.access_key_id, role.secret_access_key, role.session_token)
+        return client_with(found, "s3", region)
+
+    return Buckets(client)
+
+
+def _sts(account: str) -> list[Any]:
+    return list(sts_backends[account].values())
+
+
+@contextmanager
+def _as_answer() -> Iterator[None]:
+    """Within: a template that is wrong is refused; a stack that could not be made shows it in its status."""
+    try:
+        yield
+    except TemplateError as error:
+        raise Refused("ValidationError", str(error)) from error
+    except DeployError:
+        return
 
 
 def described(engine: Engine, stack: StackRecord) -> Json:
@@ -176,6 +388,7 @@ def described(engine: Engine, stack: StackRecord) -> Json:
         if "Description" in about:
             outputs[-1]["Description"] = about["Description"]
     optional = {
+        "StackStatusReason": stack.reason,
         "Description": stack.template.get("Description"),
         "LastUpdatedTime": stack.updated_at,
         "DeletionTime": stack.deleted_at,
