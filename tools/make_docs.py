@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from command.__main__ import make_parser as command_parser
 from sandbox import scene
 from sharr import guards
 from sharr.attempts import ENDED, Attempt, Outcome
@@ -219,6 +220,28 @@ def example_plan() -> str:
     return f"```python\n{ast.get_source_segment(source, node)}\n```"
 
 
+def command_verbs() -> str:
+    """A section for each verb of the operator's command, from its parser."""
+    (verbs,) = (a for a in command_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    sections = []
+    for name, parser in verbs.choices.items():
+        rows = [
+            (f"`{_argument(action)}`", str(action.help).replace("`", ""))
+            for action in parser._actions
+            if action.dest not in ("help", "json", "stack", "profile", "region")
+        ]
+        sections += [f"## {name}", str(parser.description)]
+        if rows:
+            sections.append(table(("argument", "what it does"), rows))
+    return "\n\n".join(sections)
+
+
+def _argument(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return str(action.metavar)
+    return " ".join(filter(None, (action.option_strings[0], "" if action.nargs == 0 else str(action.metavar))))
+
+
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "remediations": remediations_table,
     "controls": controls_index,
@@ -231,6 +254,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "example-yaml": lambda: example_file("remediation.yaml"),
     "example-script": lambda: example_file("script.py"),
     "example-plan": example_plan,
+    "command-verbs": command_verbs,
 }
 
 
