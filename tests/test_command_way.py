@@ -58,6 +58,12 @@ def queue_named(stage: Stage, logical: str) -> str:
     return str(url)
 
 
+def settled(stage: Stage) -> None:
+    """Let all that was sent be done, and told: outcomes wait for others to be told together."""
+    stage.world.run()
+    stage.world.advance(60)
+
+
 def minutes(stage: Stage, count: int) -> None:
     for _ in range(count):
         stage.world.advance(60)
@@ -101,7 +107,7 @@ def test_what_a_function_failed_on_is_explained_sent_again_and_repaired(
     assert any(name in letter["to_do"] for name in groups)
 
     assert answer(stage, capsys, "redrive", "--send")["sent"] == [letter["id"]]
-    stage.world.run()
+    settled(stage)
     assert stage.rotates(key)
     assert stage.now(finding)["Workflow"]["Status"] == "RESOLVED"
     assert answer(stage, capsys, "redrive")["messages"] == []
@@ -118,7 +124,7 @@ def test_what_a_rule_could_not_deliver_is_explained_sent_again_and_repaired(
     assert "NO_PERMISSIONS" in letter["reason"]
 
     assert run(stage, "redrive", "--send", "--reason", "NO_PERM") == 0
-    stage.world.run()
+    settled(stage)
     assert stage.rotates(key)
     assert stage.now(finding)["Workflow"]["Status"] == "RESOLVED"
     attempt = stage.attempt(finding)
@@ -126,7 +132,7 @@ def test_what_a_rule_could_not_deliver_is_explained_sent_again_and_repaired(
     event = samples.imported_event([finding], admin_account=stage.organization.admin, region=stage.organization.home)
     admin(stage, "sqs").send_message(QueueUrl=queue_named(stage, "QueueDead"), MessageBody=json.dumps(event))
     assert run(stage, "redrive", "--send") == 0
-    stage.world.run()
+    settled(stage)
     assert stage.attempt(finding) == attempt, "sent twice, repaired once"
 
 
@@ -180,6 +186,7 @@ def test_a_control_that_stopped_is_shown_and_resumed(stage: Stage, capsys: pytes
 
     identity.before.append(refuse)
     stage.publish(first)
+    settled(stage)
     identity.before.remove(refuse)
     stage.publish(second)
     assert (stage.attempt(first).outcome, stage.attempt(second).outcome) == ("FAILED", "HELD")
