@@ -27,11 +27,15 @@ HEAD: Final = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("what", metavar="CONTROL|list|show|cancel", help="start a job for a control, as KMS.4; or")
+    parser.add_argument(
+        "what", metavar="CONTROL|list|show|cancel", help="a control, as KMS.4, to start a job for; or what to do"
+    )
     parser.add_argument("job", metavar="JOB", nargs="?", help="show, cancel: the job's id")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
-        "--preview", action="store_true", help="CONTROL: read only, says what would be done; nothing on findings"
+        "--preview",
+        action="store_true",
+        help="CONTROL: read only; says what would be done, and leaves findings as they are",
     )
     mode.add_argument("--repair", action="store_true", help="CONTROL: repair, as automation would, within all limits")
     parser.add_argument("--accounts", metavar="IDS", type=_accounts, help="CONTROL: only these, parted by commas")
@@ -40,7 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, clients: Clients) -> int:
-    """Start a job, list jobs, show what came of one, or cancel one. Return the exit code."""
+    """
+    Have a control's open findings previewed or repaired; list jobs, show what came of one, or cancel one.
+
+    Returns the exit code.
+    """
     verb: Callable[[argparse.Namespace, Clients], int] = {"list": _list, "show": _show, "cancel": _cancel}.get(
         options.what, _start
     )

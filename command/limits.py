@@ -50,7 +50,7 @@ def show(options: argparse.Namespace, clients: Clients) -> int:
 
 
 def resume(options: argparse.Namespace, clients: Clients) -> int:
-    """Let automation of a control go on that stopped at a failed first repair; says what goes on."""
+    """Let automation of a control go on that stopped at a failed first repair, and say what goes on."""
     control = control_named(options.control)
     deployment = find(clients, options.stack)
     of_table = Table(clients("dynamodb"), deployment.table)

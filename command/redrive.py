@@ -57,7 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, clients: Clients) -> int:
-    """Show dead letters grouped by reason; send or delete them where that is asked for. Return the exit code."""
+    """
+    Show dead letters by reason, with what to mend; send them again or delete them where that is asked for.
+
+    Returns the exit code.
+    """
     _check(options)
     queues = _chosen(find(clients, options.stack, queues=True).queues.values(), options.queue)
     sqs = clients("sqs")

@@ -48,8 +48,8 @@ class Queue(Construct):
         Alarm(
             scope,
             f"{id}DeadLetters",
-            description="Messages that could not be handled, or that a rule could not deliver. Read them in the "
-            "dead-letter queue; send them to the queue again once the reason is gone: nothing is done twice.",
+            description="Messages that could not be handled, or that a rule could not deliver. The command "
+            "'python -m command redrive' says why; with --send it sends them again: nothing is done twice.",
             metrics=[
                 Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": name}, "Maximum")
                 for name in self.dead_names

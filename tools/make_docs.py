@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import hostile.numbers
+from command.__main__ import make_parser as command_parser
 from sandbox import scene
 from sharr import guards
 from sharr.attempts import ENDED, Attempt, Outcome
@@ -220,6 +221,28 @@ def example_plan() -> str:
     return f"```python\n{ast.get_source_segment(source, node)}\n```"
 
 
+def command_verbs() -> str:
+    """A section for each verb of the operator's command, from its parser."""
+    (verbs,) = (a for a in command_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    sections = []
+    for name, parser in verbs.choices.items():
+        rows = [
+            (f"`{_argument(action)}`", str(action.help).replace("`", ""))
+            for action in parser._actions
+            if action.dest not in ("help", "json", "stack", "profile", "region")
+        ]
+        sections += [f"## {name}", str(parser.description)]
+        if rows:
+            sections.append(table(("argument", "what it does"), rows))
+    return "\n\n".join(sections)
+
+
+def _argument(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return str(action.metavar)
+    return " ".join(filter(None, (action.option_strings[0], "" if action.nargs == 0 else str(action.metavar))))
+
+
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "remediations": remediations_table,
     "controls": controls_index,
@@ -233,6 +256,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "example-script": lambda: example_file("script.py"),
     "example-plan": example_plan,
     "hostile": hostile.numbers.page_part,
+    "command-verbs": command_verbs,
 }
 
 
