@@ -325,7 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         session = boto3.Session()
-        region = options.region or session.region_name
+        region = options.region or os.environ.get("AWS_REGION") or session.region_name
         if not region:
             raise CannotPublish("in which Region? Say --region, or set AWS_REGION")
         partition = session.get_partition_for_region(region)
