@@ -318,6 +318,11 @@ class Sandbox:
                 self._fire()
                 self.run(max_rounds)
 
+    def next_work(self) -> datetime | None:
+        """Return when the next later() job, or the next message that is hidden now, is due; schedules are left out."""
+        due = [moment for moment in (self._jobs[0].due if self._jobs else None, self.queues.next_visible()) if moment]
+        return min(due, default=None)
+
     def _fire(self) -> None:
         self.router.fire_schedules()
 
