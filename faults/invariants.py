@@ -14,7 +14,7 @@ TOLD = {"REMEDIATED": "RESOLVED", "FAILED": "NOTIFIED", "COMPLIANT": "NOTIFIED",
 SAYS_IT_CHANGED = ("not verified", "not taken back", "could not be read", "not in effect", "still:")
 
 
-def after_repair(seen: Seen, kind: str, place: str, way: str) -> list[str]:
+def after_repair(seen: Seen, kind: str, way: str) -> list[str]:
     """Judge a finding after its repair (or preview) was asked for once."""
     wrong = _at_rest(seen)
     if len(seen.attempts) != 1:
@@ -23,14 +23,32 @@ def after_repair(seen: Seen, kind: str, place: str, way: str) -> list[str]:
     wrong += _true_outcome(attempt, seen) + _told(attempt, seen)
     if way == "preview" and seen.writes and any(not w.split(".")[1].startswith(_READS) for w in seen.writes):
         wrong.append("a preview wrote")
-    if (kind in PASSING or not kind) and attempt.outcome not in ("REMEDIATED", "PREVIEWED"):
+    by_another = attempt.outcome == "COMPLIANT" and any(a.outcome == "REMEDIATED" for a in seen.others)
+    if (kind in PASSING or not kind) and attempt.outcome not in ("REMEDIATED", "PREVIEWED") and not by_another:
         wrong.append(f"made up for: it passes, and yet the outcome is {attempt.outcome}: {attempt.why}")
-    twice = {name: count for name, count in seen.created.items() if count > _planned(attempt, name)}
+    twice = {name: count for name, count in seen.created.items() if count > _planned([attempt, *seen.others], name)}
     if twice and attempt.outcome == "REMEDIATED":
         wrong.append(f"written twice: {twice}")
     if seen.executions > 1:
         wrong.append(f"written twice: {seen.executions} executions were started")
     return wrong
+
+
+def after_buttons(seen: Seen, pressed: int) -> list[str]:
+    """Judge a finding on which several buttons were pressed at once, in whatever order they came."""
+    wrong = _at_rest(seen)
+    if len(seen.attempts) != pressed:
+        wrong.append(f"one outcome: {len(seen.attempts)} attempts for {pressed} requests")
+    changed = bool(list(leaves(seen.before, seen.config)))
+    last = max(seen.attempts, key=lambda a: a.ended_at or "")
+    repaired = any(a.outcome == "REMEDIATED" for a in seen.attempts)
+    undone = any(a.outcome == "UNDONE" for a in seen.attempts)
+    if seen.passes != (repaired and not undone) or changed != (repaired and not undone):
+        outcomes = [a.outcome for a in seen.attempts]
+        wrong.append(f"true outcome: {outcomes}, but: control {'passes' if seen.passes else 'fails'}")
+    if seen.finding["Workflow"]["Status"] == "RESOLVED" and not seen.passes:
+        wrong.append("RESOLVED on a broken resource")
+    return wrong if last.has_ended else [*wrong, "nothing is stuck: no outcome"]
 
 
 def after_undo(seen: Seen, kind: str, not_restored: dict[str, str]) -> list[str]:
@@ -68,7 +86,7 @@ def _true_outcome(attempt: Attempt, seen: Seen) -> list[str]:
     says_so = any(text in attempt.why for text in SAYS_IT_CHANGED)
     true = {
         "REMEDIATED": seen.passes,
-        "COMPLIANT": seen.passes and not changed,
+        "COMPLIANT": seen.passes and (not changed or any(a.outcome == "REMEDIATED" for a in seen.others)),
         "PREVIEWED": not changed and not seen.passes,
         "FAILED": says_so and wrote if changed else True,
         "SKIPPED": not changed,
@@ -92,8 +110,8 @@ def _told(attempt: Attempt, seen: Seen) -> list[str]:
     return wrong
 
 
-def _planned(attempt: Attempt, name: str) -> int:
-    """Return how many objects of this kind the attempt's plan makes, by what it kept of its calls."""
+def _planned(attempts: list[Attempt], name: str) -> int:
+    """Return how many objects of this kind the attempts' plans make, by what they kept of their calls."""
     from faults.stage import MAKING
 
     service, _, noun = name.partition(" ")
@@ -101,6 +119,7 @@ def _planned(attempt: Attempt, name: str) -> int:
     names = {operation.lower() for operation in operations}
     made = {
         str(sorted(call["parameters"].items(), key=str))
+        for attempt in attempts
         for call in attempt.journal.get("plan", ())
         if call["client"] == service and call["operation"].replace("_", "") in names
     }

@@ -17,7 +17,7 @@ from sharr.runtime.planning import READS
 Kind = Literal[
     "refused", "throttled", "5xx", "5xx after it took effect", "time-out before it took effect",
     "time-out after it took effect", "errors within a 200", "process killed before", "process killed after",
-    "another function at the same time",
+    "another function at the same time", "another finding at the same time", "message again, late", "message twice",
 ]  # fmt: skip
 Proceed = Callable[[], Any]
 
@@ -36,9 +36,13 @@ OF_A_WRITE: tuple[Kind, ...] = (
 )
 LOST_ANSWER: tuple[Kind, ...] = ("5xx after it took effect", "time-out after it took effect", "process killed after")
 """Kinds in which the call took effect and the caller did not learn of it."""
-PASSING: tuple[Kind, ...] = tuple(kind for kind in OF_A_WRITE if kind != "refused") + (
+OF_TWO: tuple[Kind, ...] = ("another function at the same time", "another finding at the same time")
+PASSING: tuple[Kind, ...] = (
+    *(kind for kind in OF_A_WRITE if kind != "refused"),
     "errors within a 200",
-    "another function at the same time",
+    *OF_TWO,
+    "message again, late",
+    "message twice",
 )
 """Kinds that end by themselves: what was lost is made up for later."""
 

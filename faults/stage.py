@@ -15,14 +15,14 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from faults.kinds import is_write
-from sandbox import samples, scene
+from sandbox import scene
 from sandbox.additions import securityhub
 from sandbox.demo import cases, choices, finding_of
 from sandbox.place import Place
 from sandbox.ports import Call
 from sandbox.world import Sandbox
 from sharr.attempts import Attempt, Attempts
-from sharr.finding import CustomAction, custom_action_arn
+from sharr.finding import UNDO, CustomAction, custom_action_arn
 from sharr.remediation import Remediation
 from sharr.runtime.contract import CannotRepair, ResourceGone
 from sharr.runtime.planning import Aws
@@ -38,6 +38,7 @@ class Seen:
     """What is there of a finding and its resource, once the dust has settled."""
 
     attempts: list[Attempt]
+    others: list[Attempt]
     finding: dict[str, Any]
     passes: bool
     config: Any
@@ -65,6 +66,16 @@ class Stage:
         self.hub = world.identity.client("securityhub", admin, home)
         self.attempts = Attempts(self.dynamodb, self.table)
         self.remediations: dict[str, Remediation] = {}
+
+    def warm_up(self, remediation: Remediation) -> None:
+        """Repair and undo something in another account, twice: two execution environments of each function are warm."""
+        for _ in range(2):
+            self.world.functions.stand_by()
+            one = Scene.broken(self, remediation, account=self.organization.members[-1])
+            one.publish()
+            self.settle()
+            one.press(UNDO)
+            self.settle()
 
     def items(self) -> list[dict[str, Any]]:
         """Return all items of the table."""
@@ -94,7 +105,7 @@ class Stage:
         work = self.world.next_work()
         if work:
             yield work
-        if any(self.world.queues.contents(arn) for arn in self._queues()):
+        if any(self.world.queues.contents(arn) for arn in self.queues()):
             # A message that nobody takes, or one that comes back.
             yield self.world.queues.next_visible() or self.world.clock.now() + timedelta(minutes=1)
         waits = [item["due_at"] for item in self.items() if item.get("due_at") and item["pk"].startswith("attempt#")]
@@ -107,13 +118,27 @@ class Stage:
     def _is_open(item: dict[str, Any]) -> bool:
         return item["pk"].startswith("attempt#") and not item.get("ended_at")
 
-    def _queues(self) -> list[str]:
+    def queues(self) -> list[str]:
         return sorted({mapping.event_source_arn for mapping in self.world.queues.mappings()})
 
     def messages(self) -> dict[str, int]:
         """Return how many messages are in the functions' queues that are not empty."""
-        counts = {arn.rsplit(":", 1)[1]: len(self.world.queues.contents(arn)) for arn in self._queues()}
+        counts = {arn.rsplit(":", 1)[1]: len(self.world.queues.contents(arn)) for arn in self.queues()}
         return {name: count for name, count in counts.items() if count}
+
+    def sweeper(self) -> str:
+        """Return the ARN of the function that a schedule invokes."""
+        admin, home = self.organization.admin, self.organization.home
+        events = self.world.identity.client("events", admin, home)
+        rules = [r["Name"] for r in events.list_rules()["Rules"] if r.get("ScheduleExpression")]
+        targets = [t["Arn"] for name in rules for t in events.list_targets_by_rule(Rule=name)["Targets"]]
+        (function,) = targets
+        return str(function)
+
+    def is_of_poller(self, call: Call) -> bool:
+        """Tell whether Lambda's poller makes the call, with the role of one of our functions."""
+        mine = call.principal.kind == "role" and call.principal.account == self.organization.admin
+        return mine and call.operation in ("ReceiveMessage", "DeleteMessageBatch")
 
     def is_of_function(self, call: Call) -> bool:
         """Tell whether a function of ours makes the call: not Lambda's own poller or logging, with the same role."""
@@ -133,17 +158,19 @@ class Scene:
     resource_id: str
     before: Any = None
     finding: dict[str, Any] = field(default_factory=dict)
+    ran: int = 0
     effects: list[Call] = field(default_factory=list)
 
     @classmethod
-    def broken(cls, stage: Stage, remediation: Remediation, case: Any = None) -> Scene:
-        """Break the resource of a case (left out, the first)."""
-        case = case or cases(remediation)[0]
-        place = Place(stage.world, region=case.region)
+    def broken(cls, stage: Stage, remediation: Remediation, account: str | None = None) -> Scene:
+        """Break the resource of the remediation's first case, in an account (left out, the first member)."""
+        case = cases(remediation)[0]
+        place = Place(stage.world, account, case.region)
         made = cls(stage, remediation, case, place, case.break_it(place))
         scene.choose(stage.world, choices([case]))
         made.finding = finding_of(stage.world, case, place, made.resource_id, remediation)
         made.before = made.config()
+        made.ran = len(made.executions())
         return made
 
     @property
@@ -184,15 +211,22 @@ class Scene:
         except (ResourceGone, CannotRepair):
             return None
 
+    def executions(self) -> list[Any]:
+        """Return the automations that were started in the account and Region, of whatever finding."""
+        return list(self.place.client("ssm").describe_automation_executions()["AutomationExecutionMetadataList"])
+
     def seen(self, settled: bool) -> Seen:
         """Look at all that the invariants speak of."""
         stage, items = self.stage, self.stage.items()
         ids = sorted(item["pk"].removeprefix("attempt#") for item in items if item["pk"].startswith("attempt#"))
         wanted = {"Id": [{"Value": self.finding["Id"], "Comparison": "EQUALS"}]}
         (finding,) = stage.hub.get_findings(Filters=wanted)["Findings"]
-        ssm = self.place.client("ssm")
+        every = stage.attempts.get_many(ids)
+        attempts = [a for a in every if a.finding["uid"] == self.finding["Id"]]
+        of_resource = [a for a in every if a.target.get("resource", {}).get("id") == self.resource_id]
         return Seen(
-            attempts=sorted(stage.attempts.get_many(ids), key=lambda a: a.created_at),
+            attempts=sorted(attempts, key=lambda a: a.created_at),
+            others=[a for a in of_resource if a.finding["uid"] != self.finding["Id"]],
             finding=dict(finding),
             passes=bool(self.case.passes(self.place, self.resource_id)),
             config=self.config(),
@@ -202,7 +236,7 @@ class Scene:
             dead=[f"{arn.rsplit(':', 1)[1]}: {m['body'][:200]}" for arn, ms in stage.world.dead_letters().items()
                   for m in ms],
             created=net(self.effects),
-            executions=len(ssm.describe_automation_executions()["AutomationExecutionMetadataList"]),
+            executions=len(self.executions()) - self.ran,
             writes=[f"{c.service}.{c.operation}" for c in self.effects],
             settled=settled,
             unknown=[f"{c.service}.{c.operation}: {c.error}" for c in stage.world.not_known()],

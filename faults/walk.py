@@ -1,48 +1,28 @@
 """
-One finding's way, with a fork at each call: the copy's call fails and the copy goes on alone; the original goes on well.
+One finding's way, with a fork at each call: the call of the copy fails, and the copy goes on alone.
 
-So each case starts where the calls before it have been made, and nothing is run twice.
+The original goes on well. So each case starts where the calls before it have been made, and nothing is run twice.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from faults.copies import Copy, Tried, in_a_copy
+from faults.deliveries import OF_THE_QUEUE, another_finding, deliver_again, work_beside
 from faults.invariants import after_repair, after_undo
-from faults.kinds import Killed, Kind, fail, is_write, kinds_of
+from faults.kinds import OF_A_READ, OF_TWO, Killed, Kind, fail, is_write, kinds_of
 from faults.stage import Scene, Seen
 from sandbox.ports import Call
-from sharr.finding import PREVIEW, REMEDIATE, UNDO
+from sharr.finding import PREVIEW, REMEDIATE, UNDO, CustomAction
 
-REAL_SECONDS = 120
 ARROWS = ("TransactWriteItems", "AssumeRole", "SendMessage", "SendMessageBatch", "StartAutomationExecution")
 """What "An attempt, write by write" has beside the repair's own writes. Source: docs/design.md"""
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """One case: where the fault was, of what kind, how the finding ended, and what was wrong with that (nothing)."""
-
-    remediation: str
-    way: str
-    stage: str
-    call: str
-    number: int
-    kind: str
-    outcome: str
-    wrong: tuple[str, ...] = ()
-
-    @property
-    def place(self) -> str:
-        """Return where it was, as a line of a report."""
-        return f"{self.remediation} by {self.way}, {self.stage}, call {self.number} {self.call}: {self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +30,37 @@ class Way:
     """
     How a finding is taken up, and what is tried on it.
 
-    *spine*: every kind at every call of the functions; else the process is killed at each arrow. *own*: every kind at
-    every call of the repair. *part*: of what is to be tried, every n-th.
+    *spine*: every kind at every call of the functions; else the process is killed after each arrow. *own*: every kind
+    at every write of the repair, and at every read where it is made first; later, one of them by turns (*few_reads*:
+    always). *two*: another function at each write of the repair, with *spine* at each call of the functions, too.
+    *messages*: each one twice. *part*: of all these, every n-th, from *offset* on.
     """
 
     name: str
-    press: Any = None
+    press: CustomAction | None = None
     spine: bool = False
-    own: bool = True
+    own: bool = False
+    few_reads: bool = False
+    two: bool = False
+    messages: bool = False
     part: int = 1
     offset: int = 0
-    beside: Callable[[Scene, Call], None] | None = None
 
 
 @dataclass(slots=True)
 class Walk:
-    """Carries out the calls of a scene, and forks. In a copy *fault* is set, and nothing is forked any more."""
+    """Carries out the calls of a scene, and forks. In a copy nothing is forked any more."""
 
     scene: Scene
     way: Way
     tried: list[Tried] = field(default_factory=list)
     stage: str = ""
-    fault: tuple[str, int, str, Kind] | None = None
-    sender: int | None = None
+    copy: Copy | None = None
     _numbers: int = 0
     _places: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _seen: set[tuple[Any, ...]] = field(default_factory=set)
+    _reads: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _turn: int = 0
     _count: int = 0
 
     def run(self) -> list[Tried]:
@@ -85,9 +70,9 @@ class Walk:
             identity.around = self.around  # type: ignore[attr-defined]
             tried = self._run()
         except BaseException:
-            if self.sender is None:
+            if self.copy is None:
                 raise
-            self._send("", [f"the harness: {traceback.format_exc()[-1500:]}"])
+            self.copy.say("", [f"the harness: {traceback.format_exc()[-1500:]}"])
         finally:
             identity.around = None  # type: ignore[attr-defined]
         return tried
@@ -103,8 +88,9 @@ class Walk:
             scene.press(way.press)
         seen = scene.seen(scene.stage.settle())
         outcome = seen.attempts[-1].outcome if seen.attempts else ""
-        wrong = after_repair(seen, self._kind, self._place, way.name)
-        if seen.attempts and seen.attempts[-1].journal.get("plan") and not scene.case.irreversible and not wrong:
+        wrong = after_repair(seen, self._kind, way.name)
+        wrote = any(a.journal.get("plan") for a in (*seen.attempts, *seen.others))
+        if seen.attempts and wrote and not scene.case.irreversible and not wrong:
             wrong += self._undone(seen)
         self._end(outcome, wrong)
         return self.tried
@@ -112,7 +98,8 @@ class Walk:
     def _undone(self, repaired: Seen) -> list[str]:
         self.stage = "undo"
         scene = self.scene
-        made = len(scene.effects)
+        if repaired.attempts[-1].outcome == "COMPLIANT":  # another finding of the resource had it repaired
+            scene.finding = another_finding(scene.finding)
         scene.press(UNDO)
         seen = scene.seen(scene.stage.settle())
         wrong = after_undo(seen, self._kind if self._stage_of_fault == "undo" else "", scene.case.not_restored)
@@ -122,27 +109,23 @@ class Walk:
             scene.press(UNDO)
             seen = scene.seen(scene.stage.settle())
             wrong = [f"pressed again: {one}" for one in after_undo(seen, "", scene.case.not_restored)]
-        del repaired, made
         return wrong
 
     @property
     def _kind(self) -> str:
-        return self.fault[3] if self.fault else ""
-
-    @property
-    def _place(self) -> str:
-        return self.fault[2] if self.fault else ""
+        return self.copy.said.kind if self.copy else ""
 
     @property
     def _stage_of_fault(self) -> str:
-        return self.fault[0] if self.fault else ""
+        return self.copy.said.stage if self.copy else ""
 
     # --- the calls
 
     def around(self, call: Call, proceed: Callable[[], Any]) -> Any:
         """Carry out a call; where it is one of ours, fork a copy for each kind in which it can fail."""
-        own = self.scene.is_own(call)
-        if not own and not self.scene.stage.is_of_function(call):
+        own, stage = self.scene.is_own(call), self.scene.stage
+        poller = stage.is_of_poller(call)
+        if not own and not poller and not stage.is_of_function(call):
             return proceed()
         if _is_dying():
             raise Killed(137)
@@ -153,14 +136,15 @@ class Walk:
                 self.scene.effects.append(call)
             return answer
 
-        if self.fault is None:
+        if self.copy is None:
             self._numbers += 1
             for kind in self._kinds(call, own):
                 if self._is_copy(call, kind):
-                    if kind == "another function at the same time":
-                        assert self.way.beside
-                        self.way.beside(self.scene, call)
+                    if kind in OF_TWO:
+                        work_beside(self.scene, kind)
                         return effective()
+                    if poller:
+                        return deliver_again(self.scene, call, kind, proceed)
                     return fail(call, kind, effective)
         return effective()
 
@@ -172,23 +156,36 @@ class Walk:
         if position in self._seen:
             return []
         self._seen.add(position)
-        if self.way.beside:
-            kinds: Iterable[Kind] = ("another function at the same time",)
-        elif own:
-            kinds = kinds_of(call) if self.way.own else ()
-        elif self.way.spine:
-            kinds = kinds_of(call)
-        else:
-            kinds = ("process killed after",) if call.operation in ARROWS else ()
         chosen = []
-        for kind in kinds:
+        for kind in self._possible(call, own):
             if self._count % self.way.part == self.way.offset % self.way.part:
                 chosen.append(kind)
             self._count += 1
         return chosen
 
+    def _possible(self, call: Call, own: bool) -> tuple[Kind, ...]:
+        way = self.way
+        if call.operation in OF_THE_QUEUE and not own:
+            return (OF_THE_QUEUE[call.operation],) if way.messages else ()
+        two = (OF_TWO if self.stage == "repair" else OF_TWO[:1]) if way.two else ()
+        if own and is_write(call):
+            return (*(kinds_of(call) if way.own else ()), *two)
+        if own:
+            return self._of_read(call) if way.own else ()
+        if way.spine:
+            return (*kinds_of(call), *two)
+        return ("process killed after",) if call.operation in ARROWS else ()
+
+    def _of_read(self, call: Call) -> tuple[Kind, ...]:
+        asked = (call.service, call.operation, json.dumps(call.parameters, default=str))
+        times = self._reads[asked] = self._reads.get(asked, -1) + 1
+        if times == 0 and not self.way.few_reads:
+            return OF_A_READ
+        self._turn += 1
+        return (OF_A_READ[self._turn % len(OF_A_READ)],)
+
     def _occurrence(self, call: Call) -> int:
-        """Return how often the call was made in this stage, at most five: looks of a long wait are alike."""
+        """Return how often the call was made in this stage, at most eight times: looks of a long wait are alike."""
         key = (self.stage, call.service, call.operation)
         self._places[key] = self._places.get(key, 0) + 1
         return min(self._places[key], 8)
@@ -196,46 +193,21 @@ class Walk:
     # --- copies
 
     def _is_copy(self, call: Call, kind: Kind) -> bool:
-        """Fork; True in the copy. The original waits for what the copy has to say."""
-        receiver, sender = os.pipe()
-        sys.stdout.flush()
-        process = os.fork()
-        if process == 0:
-            os.close(receiver)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(REAL_SECONDS)
-            self.sender, self.fault = sender, (self.stage, self._numbers, f"{call.service}.{call.operation}", kind)
-            return True
-        os.close(sender)
-        with os.fdopen(receiver, "rb") as pipe:
-            text = pipe.read()
-        _, status = os.waitpid(process, 0)
-        if text:
-            said = json.loads(text)
-            self.tried.append(Tried(**{**said, "wrong": tuple(said["wrong"])}))
-        else:
-            wrong = f"the copy ended with status {status} (14: after {REAL_SECONDS} seconds)"
-            name = f"{call.service}.{call.operation}"
-            self.tried.append(self._tried(self.stage, self._numbers, name, kind, "", [wrong]))
-        return False
+        """Fork; True in the copy. The original notes what the copy has to say."""
+        copy = in_a_copy(self._case(self.stage, self._numbers, f"{call.service}.{call.operation}", kind))
+        if copy.sender is None:
+            self.tried.append(copy.said)
+            return False
+        self.copy = copy
+        return True
 
-    def _tried(self, stage: str, number: int, call: str, kind: str, outcome: str, wrong: list[str]) -> Tried:
-        return Tried(self.scene.remediation.id, self.way.name, stage, call, number, kind, outcome, tuple(wrong))
+    def _case(self, stage: str, number: int, call: str, kind: str) -> Tried:
+        return Tried(self.scene.remediation.id, self.way.name, stage, call, number, kind)
 
     def _end(self, outcome: str, wrong: list[str]) -> None:
-        if self.sender is None:
-            self.tried.append(self._tried("", 0, "", "no fault", outcome, wrong))
-        else:
-            self._send(outcome, wrong)
-
-    def _send(self, outcome: str, wrong: list[str]) -> None:
-        assert self.fault is not None
-        assert self.sender is not None
-        stage, number, call, kind = self.fault
-        data = json.dumps(asdict(self._tried(stage, number, call, kind, outcome, wrong))).encode()
-        with os.fdopen(self.sender, "wb") as pipe:
-            pipe.write(data)
-        os._exit(0)
+        if self.copy:
+            self.copy.say(outcome, wrong)
+        self.tried.append(replace(self._case("all", 0, "", "no fault"), outcome=outcome, wrong=tuple(wrong)))
 
 
 def _is_dying() -> bool:
@@ -248,4 +220,4 @@ def _is_dying() -> bool:
     return False
 
 
-WAYS = {"rule": None, "button": REMEDIATE, "preview": PREVIEW}
+BUTTONS = {"button": REMEDIATE, "preview": PREVIEW}
