@@ -59,9 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
                 if one.wrong:
                     console.print(f"{one.place}\n   {one.outcome}: {'; '.join(one.wrong)}", markup=False)
     seconds = time.monotonic() - start
+    spent = os.times()
+    cpu = spent.user + spent.system + spent.children_user + spent.children_system
     about = (
         f"Tried {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores (Python {platform.python_version()}) in "
-        f"{seconds / 60:.0f} minutes."
+        f"{seconds / 60:.0f} minutes ({cpu / 60:.0f} of CPU)."
     )
     page.show(console, tried, about)
     if options.write and not failed:

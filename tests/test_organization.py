@@ -125,7 +125,7 @@ def test_where_security_hub_cannot_be_asked_nothing_is_known_and_nothing_is_reme
 
 
 def test_what_security_hub_or_ssm_cannot_answer_just_now_is_no_reason_to_skip_a_finding() -> None:
-    """It raises: the message comes back. Found by `make faults`: one throttled call left a finding to its next check."""
+    """It raises, so the message comes back. Found by `make faults`: the finding was left to its next check."""
     world = World(error=SLOW)
     accounts = world.accounts()
 
