@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types templates synth bench faults sandbox judge docs setup clean
+.PHONY: demo test lint types templates synth publish bench faults sandbox judge docs setup clean
 
 demo: $(SYNCED)           ## deploy to an emulated organization, break it, watch it being repaired
 	@$(BIN)/python -m sandbox.demo $(ARGS)
@@ -22,7 +22,7 @@ lint: $(SYNCED)
 	$(BIN)/ruff format --check .
 
 types: $(SYNCED)
-	$(BIN)/mypy app.py sharr lambdas stacks sandbox ssm_documents tools benchmarks faults judge tests
+	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks faults judge tests
 
 synth: $(SYNCED)          ## templates into cdk.out
 	$(BIN)/python app.py
@@ -32,6 +32,10 @@ templates: $(SYNCED)      ## synthesize with the CDK's own validation, then cfn-
 	rm -rf build/cdk.out-checked
 	CDK_OUTDIR=build/cdk.out-checked $(BIN)/python app.py
 	$(BIN)/python -m stacks.check
+
+publish: $(SYNCED)        ## templates and code into BUCKET (PREFIX=sharr ORGANIZATION=o-... FLAT=all CREATE=1)
+	@$(BIN)/python -m stacks.publish --bucket "$(BUCKET)" $(if $(PREFIX),--prefix "$(PREFIX)") \
+		$(if $(ORGANIZATION),--organization "$(ORGANIZATION)") $(if $(FLAT),--flat "$(FLAT)") $(if $(CREATE),--create)
 
 bench: $(SYNCED)          ## measure the goals of docs/performance.md
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -166,7 +166,7 @@ def _costs(
 def _monthly(bench: Bench, series: int) -> list[Row]:
     """Dollars a month while nothing happens."""
     prices = costs.load()
-    fixed = costs.monthly(prices, alarm_metrics=bench.alarm_metrics(), memory_mb=bench.memory_mb(), queues=2, queries=4)
+    fixed = costs.monthly(prices, alarm_metrics=bench.alarm_metrics(), memory_mb=bench.memory_mb(), queues=3, queries=4)
     members = list(scene.assembly().glob("sharr*member*.template.json"))
     return [
         Row("a month", "idle member account", costs.of_member(members), "$", 0, "a KMS key for each Region", 2),

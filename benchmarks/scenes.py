@@ -103,7 +103,7 @@ class Bench:
             with self._measuring(findings) as result:
                 for finding in findings:
                     securityhub.publish(self.world, finding)
-                    self.world.run()
+                    self.world.settle()
                     self._until_over([finding])
         finally:
             gc.unfreeze()
@@ -115,7 +115,7 @@ class Bench:
         with self._measuring(findings) as result:
             for finding in findings:
                 securityhub.publish(self.world, finding)
-            self.world.run()
+            self.world.settle()
             self._until_over(findings)
         return result[0]
 

@@ -37,8 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     every = {remediation.id: remediation for remediation in map(load, folders())}
     if unknown := set(options.remediations) - every.keys():
         parser.error(f"no such remediation: {', '.join(sorted(unknown))}")
-    if options.write and (options.remediations or options.part > 1 or options.mode):
-        parser.error("--write goes with all of it")
+    if options.write and (options.remediations or options.mode):
+        parser.error("--write goes with all remediations")
     wanted = [every[id_] for id_ in options.remediations] or list(every.values())
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=150)
     start = time.monotonic()
@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     about = (
         f"Tried {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores (Python {platform.python_version()}) in "
         f"{seconds / 60:.0f} minutes ({cpu / 60:.0f} of CPU)."
+        + (f" Every {options.part}th case only." if options.part > 1 else "")
     )
     page.show(console, tried, about)
     if options.write and not failed:

@@ -34,7 +34,8 @@ class Job:
     mode: str
 
     def run(self, stage: Stage) -> list[Tried]:
-        """Break, walk, judge."""
+        """Break, walk, judge. The copy's garbage collector is off: it would write to every page that is shared."""
+        gc.disable()
         broken = Scene.broken(stage, load(ROOT / "ssm_documents" / self.remediation))
         return Walk(broken, self.way).run() if self.way else in_every_order(broken)
 
@@ -48,11 +49,12 @@ def jobs(remediations: Iterable[Remediation], mode: str, part: int = 1) -> list[
         spine, in_runbook = remediation.id in WITH_THE_SPINE, mode == "runbook"
         name = "rule, in a runbook" if in_runbook else "rule"
         of_it: list[Way | None] = [
-            Way(name, spine=spine, own=True, few_reads=in_runbook, two=not in_runbook or spine, messages=True)
+            Way(name, spine=spine, own=True, few=in_runbook, two=not in_runbook, messages=not in_runbook)
         ]
         if not in_runbook:
-            of_it.append(Way("button", BUTTONS["button"], spine=spine, two=spine))
-            of_it += [Way("preview", BUTTONS["preview"], spine=True, two=True), None] if spine else []
+            of_it.append(Way("button", BUTTONS["button"], spine=remediation.id == WARM))
+        if remediation.id == WARM and not in_runbook:
+            of_it += [Way("preview", BUTTONS["preview"], spine=True, two=True), None]
         found += [Job(remediation.id, way, mode) for way in of_it]
     if part > 1:
         found = [

@@ -30,17 +30,18 @@ class Way:
     """
     How a finding is taken up, and what is tried on it.
 
-    *spine*: every kind at every call of the functions; else the process is killed after each arrow. *own*: every kind
-    at every write of the repair, and at every read where it is made first; later, one of them by turns (*few_reads*:
-    always). *two*: another function at each write of the repair, with *spine* at each call of the functions, too.
-    *messages*: each one twice. *part*: of all these, every n-th, from *offset* on.
+    *spine*: every kind at every call of the functions; else the process is killed after each arrow, in the repair.
+    *own*: every kind at every write of the repair, and at every read where it is made first; later, one of them by
+    turns. *few*: as in a runbook, FEW kinds at each write, and reads by turns always. *two*: another function at each
+    write of the repair, with *spine* at each call of the functions, too. *messages*: each of the repair's twice.
+    *part*: of all these, every n-th, from *offset* on.
     """
 
     name: str
     press: CustomAction | None = None
     spine: bool = False
     own: bool = False
-    few_reads: bool = False
+    few: bool = False
     two: bool = False
     messages: bool = False
     part: int = 1
@@ -61,6 +62,7 @@ class Walk:
     _seen: set[tuple[Any, ...]] = field(default_factory=set)
     _reads: dict[tuple[str, ...], int] = field(default_factory=dict)
     _turn: int = 0
+    _is_own_read: bool = False
     _count: int = 0
 
     def run(self) -> list[Tried]:
@@ -90,7 +92,9 @@ class Walk:
         outcome = seen.attempts[-1].outcome if seen.attempts else ""
         wrong = after_repair(seen, self._kind, way.name)
         wrote = any(a.journal.get("plan") for a in (*seen.attempts, *seen.others))
-        if seen.attempts and wrote and not scene.case.irreversible and not wrong:
+        # What a failed read changes is the way to the end, not what is known there of the calls that were made.
+        a_read = self.copy is not None and self.copy.said.kind in OF_A_READ and self._is_own_read
+        if seen.attempts and wrote and not scene.case.irreversible and not wrong and not a_read:
             wrong += self._undone(seen)
         self._end(outcome, wrong)
         return self.tried
@@ -140,6 +144,7 @@ class Walk:
             self._numbers += 1
             for kind in self._kinds(call, own):
                 if self._is_copy(call, kind):
+                    self._is_own_read = own and not is_write(call)
                     if kind in OF_TWO:
                         work_beside(self.scene, kind)
                         return effective()
@@ -164,23 +169,27 @@ class Walk:
         return chosen
 
     def _possible(self, call: Call, own: bool) -> tuple[Kind, ...]:
-        way = self.way
+        way, in_repair = self.way, self.stage != "undo"
         if call.operation in OF_THE_QUEUE and not own:
-            return (OF_THE_QUEUE[call.operation],) if way.messages else ()
-        two = (OF_TWO if self.stage == "repair" else OF_TWO[:1]) if way.two else ()
+            return (OF_THE_QUEUE[call.operation],) if way.messages and (in_repair or way.spine) else ()
+        two = (OF_TWO if in_repair else OF_TWO[:1]) if way.two else ()
+        if own and way.few and not in_repair:
+            return ()  # the function's, as everywhere
         if own and is_write(call):
-            return (*(kinds_of(call) if way.own else ()), *two)
+            return (*((FEW if way.few else kinds_of(call)) if way.own else ()), *two)
         if own:
             return self._of_read(call) if way.own else ()
         if way.spine:
             return (*kinds_of(call), *two)
-        return ("process killed after",) if call.operation in ARROWS else ()
+        return ("process killed after",) if call.operation in ARROWS and in_repair and way.own else ()
 
     def _of_read(self, call: Call) -> tuple[Kind, ...]:
         asked = (call.service, call.operation, json.dumps(call.parameters, default=str))
         times = self._reads[asked] = self._reads.get(asked, -1) + 1
-        if times == 0 and not self.way.few_reads:
+        if times == 0 and not self.way.few:
             return OF_A_READ
+        if times and self.way.few:
+            return ()
         self._turn += 1
         return (OF_A_READ[self._turn % len(OF_A_READ)],)
 
@@ -220,4 +229,5 @@ def _is_dying() -> bool:
     return False
 
 
+FEW: tuple[Kind, ...] = ("refused", "throttled", "time-out after it took effect", "process killed after")
 BUTTONS = {"button": REMEDIATE, "preview": PREVIEW}

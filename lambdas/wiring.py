@@ -15,6 +15,7 @@ from sharr.catalogue import compiled
 from sharr.findings_port import FindingsPort
 from sharr.limits import Limits
 from sharr.looks import Looks
+from sharr.messages import Messages
 from sharr.organization import Accounts
 from sharr.publishing import send_ids
 from sharr.sessions import Sessions
@@ -56,6 +57,12 @@ def attempts() -> Attempts:
 def limits() -> Limits:
     """Return the limits on repairs, in the same table."""
     return Limits(client("dynamodb"), settings().table, settings().repairs_per_hour, settings().first_one_by_one)
+
+
+@cache
+def messages() -> Messages:
+    """Return what the table remembers of messages."""
+    return Messages(client("dynamodb"), settings().table)
 
 
 @cache

@@ -168,6 +168,7 @@ _FILTERS: dict[str, Callable[[Any, Place], str]] = {
     "document": _document,
     "definition": _definition,
     "parameter": lambda value, place: str(value).removeprefix("/"),
+    "stack": lambda value, place: str(value) if str(value).startswith("arn:") else f"{value}/*",
     "suffix": lambda value, place: f":{value}",
     "log_group": lambda value, place: str(value).removesuffix(":*"),
 }

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sandbox.assets import AssetNotFound
 
 if TYPE_CHECKING:
+    from sandbox.stack_sets import StackSets
     from sandbox.world import Sandbox
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
@@ -31,7 +33,20 @@ OUTPUT_LIMIT = 200
 MAPPING_LIMIT = 200
 DESCRIPTION_LIMIT = 1024  # bytes
 
-ReadAsset = Callable[[str], bytes]
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Reads objects of the sandbox's own buckets as whoever deploys: *client* gives S3 in a Region for them."""
+
+    client: Callable[[str], Any]
+
+    def read(self, bucket: str, key: str, region: str) -> bytes:
+        """Return an object's content. Raises ClientError as S3 does."""
+        return bytes(self.client(region).get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+ReadAsset = Callable[[str], bytes] | Buckets
+"""What a template's files are read with: by their object key out of a cloud assembly, or from buckets."""
 
 
 class TemplateError(ValueError):
@@ -76,11 +91,13 @@ class Resource:
     properties: dict[str, Any]
     deletion_policy: str = "Delete"
     update_replace_policy: str = "Delete"
+    status: str = "CREATE_COMPLETE"
+    changed_at: datetime | None = None
 
 
 @dataclass(slots=True)
 class StackRecord:
-    """A stack that is there."""
+    """A stack that is there, or was; *parent* is the ARN of the stack that it is nested in."""
 
     name: str
     id: str
@@ -93,7 +110,11 @@ class StackRecord:
     exports: dict[str, str] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
     status: str = "CREATE_COMPLETE"
-    is_nested: bool = False
+    reason: str | None = None
+    parent: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +135,12 @@ class Place:
     stack: StackRecord
     logical_id: str
     read_asset: ReadAsset
+
+    def read_object(self, bucket: str, key: str) -> bytes:
+        """Return the content of a file that a template names. Raises AssetNotFound, ClientError."""
+        if isinstance(self.read_asset, Buckets):
+            return self.read_asset.read(bucket, key, self.region)
+        return self.read_asset(key)
 
     @property
     def account(self) -> str:
@@ -698,8 +725,16 @@ class Engine:
 
     world: Sandbox
     stacks: dict[tuple[str, str, str], StackRecord] = field(default_factory=dict)
+    deleted: dict[str, StackRecord] = field(default_factory=dict)
+    """By ARN; CloudFormation shows them for 90 days."""
     _assets: dict[str, bytes] = field(default_factory=dict)
     _made: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    stack_sets: StackSets = field(init=False)
+
+    def __post_init__(self) -> None:
+        from sandbox.stack_sets import StackSets  # it makes stacks by this engine
+
+        self.stack_sets = StackSets(self)
 
     def create(
         self,
@@ -710,9 +745,15 @@ class Engine:
         given: Mapping[str, str],
         read_asset: ReadAsset,
         *,
-        is_nested: bool = False,
+        parent: str | None = None,
+        keeps_failed: bool = False,
     ) -> Deployed:
-        """Create a stack of a template's text. Raises TemplateError; DeployError after the rollback."""
+        """
+        Create a stack of a template's text; *parent* is the ARN of the stack that it is nested in.
+
+        One that cannot be created is gone again afterwards; with *keeps_failed* it stays as AWS has it, as
+        ROLLBACK_COMPLETE, to be deleted. Raises TemplateError; DeployError after the rollback.
+        """
         if not re.fullmatch("[A-Za-z][A-Za-z0-9-]{0,127}", name):
             raise TemplateError(f"stack name {name!r}: letters, digits and hyphens, 128 at most, a letter first")
         key = (account, region, name)
@@ -724,17 +765,20 @@ class Engine:
         unique = hashlib.sha256("/".join((*key, str(nth))).encode()).hexdigest()
         identifier = "-".join((unique[:8], unique[8:12], unique[12:16], unique[16:20], unique[20:32]))
         arn = f"arn:{partition_of(region)}:cloudformation:{region}:{account}:stack/{name}/{identifier}"
-        stack = StackRecord(name, arn, account, region, template, dict(given), is_nested=is_nested)
+        stack = StackRecord(name, arn, account, region, template, dict(given), parent=parent)
+        stack.created_at = self.world.clock.now()
         resolver = self._resolver(stack, read_asset)
         self.stacks[key] = stack
         change = _Change(self, stack, resolver, read_asset)
         try:
             change.make({})
             self._set_outputs(stack, resolver)
-        except (DeployError, TemplateError):
+        except (DeployError, TemplateError) as error:
             change.roll_back()
-            # A stack that could not be created stays as ROLLBACK_COMPLETE in AWS, to be deleted; here it is deleted.
-            del self.stacks[key]
+            if keeps_failed:
+                stack.resources, stack.status, stack.reason = {}, "ROLLBACK_COMPLETE", str(error)
+            else:
+                del self.stacks[key]
             raise
         return _deployed(stack)
 
@@ -755,6 +799,8 @@ class Engine:
         Raises as create() does, and StackNotFound.
         """
         stack = self.find(name, account, region)
+        if stack.status == "ROLLBACK_COMPLETE":
+            raise TemplateError(f"Stack:{stack.id} is in ROLLBACK_COMPLETE state and can not be updated.")
         template = read_template(text)
         declared = template.get("Parameters", {})
         kept = {key: value for key, value in stack.parameters.items() if key in declared and keeps_parameters}
@@ -771,14 +817,14 @@ class Engine:
         try:
             change.make(old)
             self._set_outputs(stack, resolver)
-        except (DeployError, TemplateError):
+        except (DeployError, TemplateError) as error:
             change.roll_back()
-            stack.resources = old
+            stack.resources, stack.reason = old, str(error)
             stack.template, stack.parameters, stack.outputs, stack.exports, stack.imports = before
-            stack.status = "UPDATE_ROLLBACK_COMPLETE"
+            stack.status, stack.updated_at = "UPDATE_ROLLBACK_COMPLETE", self.world.clock.now()
             raise
         change.clean_up(old)
-        stack.status = "UPDATE_COMPLETE"
+        stack.status, stack.reason, stack.updated_at = "UPDATE_COMPLETE", None, self.world.clock.now()
         return _deployed(stack)
 
     def delete(self, name: str, account: str, region: str) -> None:
@@ -794,9 +840,13 @@ class Engine:
                 change.remove(resource)
             del stack.resources[resource.logical_id]
         del self.stacks[(account, region, stack.name)]
+        stack.status, stack.deleted_at = "DELETE_COMPLETE", self.world.clock.now()
+        self.deleted[stack.id] = stack
 
     def remembering(self, read_asset: ReadAsset) -> ReadAsset:
         """Return *read_asset* that also knows what was read before: a rollback needs the files of the old assembly."""
+        if isinstance(read_asset, Buckets):  # there the old files still are
+            return read_asset
 
         def read(object_key: str) -> bytes:
             try:
@@ -906,6 +956,7 @@ class _Change:
             if before is not None and before.type != template[name]["Type"]:
                 raise DeployError(self.stack.name, name, "Update of resource type is not permitted.")
             resource = self._make_one(name, template[name], properties, before)
+            resource.changed_at = resource.changed_at or self.engine.world.clock.now()
             resource.deletion_policy = template[name].get("DeletionPolicy", "Delete")
             resource.update_replace_policy = template[name].get("UpdateReplacePolicy", "Delete")
             self.stack.resources[name] = resource
@@ -929,7 +980,9 @@ class _Change:
                     self._undo.append(lambda: self.remove(resource))
                 return resource
             if before.properties == properties and not handler.always_updates(place, before):
-                return Resource(name, kind, before.physical_id, before.attributes, properties)
+                same = Resource(name, kind, before.physical_id, before.attributes, properties)
+                same.status, same.changed_at = before.status, before.changed_at
+                return same
             try:
                 physical, attributes = handler.update(place, before, properties)
             except NotUpdatable:
@@ -939,7 +992,7 @@ class _Change:
                 if before.update_replace_policy == "Delete":
                     self._replaced.append(before)
                 return resource
-            resource = Resource(name, kind, physical, attributes, properties)
+            resource = Resource(name, kind, physical, attributes, properties, status="UPDATE_COMPLETE")
             if physical != before.physical_id:  # a custom resource may replace itself
                 self._undo.append(lambda: self.remove(resource))
                 self._replaced.append(before)

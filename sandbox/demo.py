@@ -228,7 +228,7 @@ class Demo:
         with self.timed("repair"):
             for broken in self.broken:
                 securityhub.publish(self.world, broken.finding)
-            self.world.run()
+            self.world.settle()
             self.press(REMEDIATE, [b for b in self.broken if b.trigger == "remediate"])
             self.wait_for(self.broken)
 
@@ -245,7 +245,7 @@ class Demo:
         arn = custom_action_arn(action, account=organization.admin, region=organization.home)
         if which:
             securityhub.press(self.world, arn, [b.finding["Id"] for b in which])
-        self.world.run()
+        self.world.settle()
 
     def preview_and_undo(self) -> list[Row]:
         """Break one resource again, preview its repair, repair it, and take the repair back."""
@@ -314,7 +314,7 @@ class Demo:
                     detail_type=event["detail-type"],
                     detail=event["detail"],
                 )
-                self.world.run()
+                self.world.settle()
                 lines = [line for i in self.world.functions.invocations[start:] for line in i.log]
                 became = "no rule took it"
                 if sum(len(v) for v in self.world.dead_letters().values()) > dead:

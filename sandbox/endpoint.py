@@ -44,7 +44,7 @@ def serve(port: int) -> None:
                 print(welcome(demo, url), flush=True)
             while not stop.wait(PULSE_SECONDS):
                 with world.exclusive():
-                    world.advance(0)
+                    world.settle()
 
 
 def set_scene(world: Sandbox) -> Demo:
@@ -60,7 +60,7 @@ def set_scene(world: Sandbox) -> Demo:
         make_administrator(world, account)
     for broken in demo.broken:
         securityhub.publish(world, broken.finding)
-    world.run()
+    world.settle()
     return demo
 
 

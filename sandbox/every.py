@@ -135,6 +135,6 @@ def repair(demo: Demo, remediation: Remediation, case: Any, place: Place, resour
     finding = finding_of(demo.world, case, place, resource_id, remediation)
     broken = Broken(remediation, case, place, resource_id, finding, "automatic")
     securityhub.publish(demo.world, finding)
-    demo.world.run()
+    demo.world.settle()
     demo.wait_for([broken], hours=HOURS)
     return broken

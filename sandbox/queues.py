@@ -27,13 +27,24 @@ if TYPE_CHECKING:
 
 RECEIVE_LIMIT = 10
 """Messages in one ReceiveMessage or DeleteMessageBatch."""
+PAYLOAD_BYTES = 6_000_000
+"""Of messages in one invocation."""
 
 
 @dataclass(slots=True)
 class Queues:
-    """The queues of the whole organization. installed() hooks moto; deliver() is one poll of every mapping."""
+    """
+    The queues of the whole organization. installed() hooks moto; deliver() is one poll of every mapping.
+
+    A mapping with a batching window has one poller here, which gathers from the first message that it sees until the
+    batch or the payload is full or the window is over. What is gathered stays in the queue until then: nobody else
+    reads it.
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventsourcemapping.html#invocation-eventsourcemapping-batching
+    """
 
     world: Sandbox
+    _windows: dict[str, datetime] = field(default_factory=dict)
+    """When the window ends, by the mapping's UUID; of those that gather."""
     _clients: dict[tuple[str, str], tuple[datetime, Any]] = field(default_factory=dict)
 
     @contextmanager
@@ -158,9 +169,32 @@ class Queues:
         # One millisecond more: to moto a message is visible after its time, not at it.
         return datetime.fromtimestamp(min(times) / 1000 + 0.001, UTC) if times else None
 
+    def next_window(self) -> datetime | None:
+        """Return when the first of the windows ends in which messages are gathered now."""
+        return min(self._windows.values(), default=None)
+
     def deliver(self) -> int:
-        """Have each mapping take one batch to its function; return how many messages went."""
-        return sum(self._deliver(mapping) for mapping in self.mappings())
+        """Have each mapping take one batch to its function, if it is time; return how many messages went."""
+        mappings = self.mappings()
+        self._windows = {uuid: end for uuid, end in self._windows.items() if uuid in {m.uuid for m in mappings}}
+        return sum(self._deliver(mapping) for mapping in mappings if self._is_gathered(mapping))
+
+    def _is_gathered(self, mapping: EventSourceMapping) -> bool:
+        """Whether a batch goes now; opens the window with the first message, and closes it with the batch."""
+        queue, window = self.find(mapping.event_source_arn), int(mapping.max_batch_window or 0)
+        waiting = queue.messages if queue else []
+        if not waiting:
+            self._windows.pop(mapping.uuid, None)
+            return False
+        if not window:
+            return True
+        now = self.world.clock.now()
+        end = self._windows.setdefault(mapping.uuid, now + timedelta(seconds=window))
+        is_full = len(waiting) >= mapping.batch_size or sum(len(m.body.encode()) for m in waiting) >= PAYLOAD_BYTES
+        if now < end and not is_full:
+            return False
+        del self._windows[mapping.uuid]
+        return True
 
     def _deliver(self, mapping: EventSourceMapping) -> int:
         """
@@ -174,7 +208,7 @@ class Queues:
         try:
             client = self._client(mapping)
             url = queue_url(queue.queue_arn)
-            messages = self._receive(client, url, mapping.batch_size)
+            messages = self._receive(client, url, _batch_size(queue, mapping.batch_size))
         except ClientError as error:
             self.world.trouble("queue to function", None, queue.queue_arn, mapping.function_arn, error=str(error))
             return 0
@@ -284,6 +318,16 @@ class Queues:
                 raise refuse(
                     f"The provided execution role does not have permissions to call {action} on SQS ({error})"
                 ) from error
+
+
+def _batch_size(queue: Queue, batch_size: int) -> int:
+    """Return how many of a queue's messages fit into one invocation: one at least."""
+    payload = 0
+    for number, message in enumerate(queue.messages[:batch_size]):
+        payload += len(message.body.encode())
+        if payload > PAYLOAD_BYTES:
+            return max(1, number)
+    return batch_size
 
 
 def queue_url(queue_arn: str) -> str:

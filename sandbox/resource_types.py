@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import urllib3.connection
 from botocore.exceptions import ClientError
 from moto.events.models import EventBusPolicyStatement, events_backends
+from moto.s3.models import s3_backends
 
 from sandbox.cloudformation import NotUpdatable, Place, Resource, ResourceFailed, TemplateError
 
@@ -202,6 +203,24 @@ def unless_gone(*codes: str) -> Iterator[None]:
     except ClientError as error:
         if error.response["Error"]["Code"] not in codes:
             raise
+
+
+def bucket_and_key(url: str) -> tuple[str, str]:
+    """Return bucket and key of an object's URL, in either form. Raises ResourceFailed."""
+    host = r"s3[.-][a-z0-9-]+\.[a-z0-9.]+"
+    for form in (rf"https://{host}/([^/]+)/(.+)", rf"https://([^/]+?)\.{host}/(.+)"):
+        if match := re.fullmatch(form, url):
+            return match[1], match[2]
+    raise ResourceFailed(f"TemplateURL {url} is no URL of an object in S3")
+
+
+def region_of_bucket(name: str) -> str | None:
+    """Return the Region of one of the sandbox's buckets, None for one that is not there."""
+    found = s3_backends.bucket_accounts.get(name)
+    if found is None:
+        return None
+    partition, account = found
+    return str(s3_backends[account][partition].buckets[name].region_name)
 
 
 # ---------------------------------------------------------------------------------------------------------------- SQS
@@ -639,7 +658,12 @@ class Function(ResourceType):
     def _zip(place: Place, properties: Properties) -> bytes:
         code = properties["Code"]
         if set(code) == {"S3Bucket", "S3Key"}:
-            return place.read_asset(code["S3Key"])
+            content = place.read_object(code["S3Bucket"], code["S3Key"])
+            # Source: https://docs.aws.amazon.com/lambda/latest/api/API_FunctionCode.html (S3Bucket)
+            where = region_of_bucket(code["S3Bucket"])
+            if where not in (None, place.region):
+                raise ResourceFailed(f"The bucket is in {where}: it must be in the function's Region, {place.region}")
+            return content
         if set(code) == {"ZipFile"}:
             buffer = io.BytesIO()
             with zipfile.ZipFile(buffer, "w") as archive:
@@ -1403,7 +1427,7 @@ class NestedStack(ResourceType):
             place.region,
             self._parameters(properties),
             place.read_asset,
-            is_nested=True,
+            parent=place.stack.id,
         )
         return made.stack_id, self._attributes(made.outputs)
 
@@ -1424,11 +1448,8 @@ class NestedStack(ResourceType):
 
     @staticmethod
     def _template(place: Place, properties: Properties) -> str:
-        url = properties["TemplateURL"]
-        match = re.fullmatch(r"https://s3[.-][a-z0-9-]+\.[a-z0-9.]+/[^/]+/(.+)|https://[^/]+\.s3[.a-z0-9-]*/(.+)", url)
-        if not match:
-            raise ResourceFailed(f"TemplateURL {url} is no URL of an object in S3")
-        return place.read_asset(match[1] or match[2]).decode()
+        bucket, key = bucket_and_key(properties["TemplateURL"])
+        return place.read_object(bucket, key).decode()
 
     @staticmethod
     def _parameters(properties: Properties) -> dict[str, str]:

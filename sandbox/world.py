@@ -130,6 +130,7 @@ class Sandbox:
         """Yield what makes up the world, in the order of starting; each is entered before the next is made."""
         # Here, not at the top: these modules hook into moto as the world's parts do, and know the world by its port.
         from sandbox import additions
+        from sandbox.additions import cloudformation
 
         # Nobody here starts instances; moto would make over a thousand images again for every account and Region.
         yield patch.object(moto.settings, "ec2_load_default_amis", return_value=False)
@@ -144,6 +145,7 @@ class Sandbox:
         yield self.queues.installed()
         yield self.router.installed()
         yield additions.installed(self)
+        yield cloudformation.installed(self.cloudformation)
 
     # ----------------------------------------------------------------------------------------------------- ports.World
     def emit(
@@ -299,15 +301,17 @@ class Sandbox:
         """
         Turn the clock by *seconds*, and have happen on the way, in order, what is due on the way.
 
-        That is: schedules, later() jobs, messages whose delay or visibility time-out ends. What is due now is done
-        first; so advance(0) catches up with a clock that ran on by itself.
+        That is: schedules, later() jobs, messages whose delay or visibility time-out ends, batching windows. What is
+        due now is done first; so advance(0) catches up with a clock that ran on by itself.
         """
         with self._lock:
             end = self.clock.now() + timedelta(seconds=seconds)
             self.run(max_rounds)
             while True:
-                moments = (self.router.next_schedule(), self._jobs[0].due if self._jobs else None)
-                due = [moment for moment in (*moments, self.queues.next_visible()) if moment is not None]
+                jobs = self._jobs[0].due if self._jobs else None
+                queues = self.queues
+                moments = (self.router.next_schedule(), jobs, queues.next_visible(), queues.next_window())
+                due = [moment for moment in moments if moment is not None]
                 now = self.clock.now()
                 if not due or min(due) > end:
                     self.clock.advance(max(0.0, (end - now).total_seconds()))
@@ -319,9 +323,28 @@ class Sandbox:
                 self.run(max_rounds)
 
     def next_work(self) -> datetime | None:
-        """Return when the next later() job, or the next message that is hidden now, is due; schedules are left out."""
-        due = [moment for moment in (self._jobs[0].due if self._jobs else None, self.queues.next_visible()) if moment]
-        return min(due, default=None)
+        """Return when the next later() job, hidden message or batching window is due; schedules are left out."""
+        jobs = self._jobs[0].due if self._jobs else None
+        moments = (jobs, self.queues.next_visible(), self.queues.next_window())
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def settle(self, most: int = 20) -> None:
+        """
+        Run, and turn the clock until no function's batch is gathered any more.
+
+        Then all has come that waits for no schedule, time-out or service. A batch that cannot be received is not waited
+        for again. Raises NeverIdle after *most* windows.
+        """
+        with self._lock:
+            self.advance(0)
+            for _ in range(most):
+                end, invoked = self.queues.next_window(), len(self.functions.invocations)
+                if end is None:
+                    return
+                self.advance(max(0.0, (end - self.clock.now()).total_seconds()))
+                if len(self.functions.invocations) == invoked:
+                    return
+            raise NeverIdle(f"messages are still gathered after {most} windows; last: {self.deliveries[-3:]}")
 
     def _fire(self) -> None:
         self.router.fire_schedules()
@@ -352,7 +375,7 @@ class Sandbox:
         Within: the organization answers at the URL given, on 127.0.0.1 only, to AWS CLI, SDKs and scanners.
 
         Callers are administrators of the account that their access key belongs to: of a role's session, of a user, else
-        of the admin account. What a request causes has happened when it is answered: advance(0) is part of it. *port*
+        of the admin account. What a request causes has happened when it is answered: settle() is part of it. *port*
         0 takes a free one. Each of *controls* answers POST of a JSON object to /sharr-sandbox/<its name>.
         """
         application = _Endpoint(self, controls or {})
@@ -414,7 +437,7 @@ class _Endpoint:
                 answer = self._control(path.removeprefix(CONTROL_PATH), environ, start_response)
             else:
                 answer = self._aws(environ, start_response)
-            self._world.advance(0)
+            self._world.settle()
         return answer
 
     def _aws(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import time
 import uuid
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -42,6 +44,11 @@ KEPT = timedelta(days=400)
 REPUBLISH_AFTER = timedelta(minutes=2)
 PUT_BACK = "put-back"
 CONTROL_LINES = "held#control"
+MARKED_AT_ONCE = 90
+"""Of the 100 actions that a transaction may have; the rest is for what is noted beside attempts."""
+TRANSACTION_TRIES = 6
+# Another transaction, or too many: the same one may succeed a moment later.
+_PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 _FREE: Mapping[str, Any] = {"holder": "", "busy_until": ""}
 
 
@@ -186,9 +193,10 @@ def _goes_by_check(trigger: Trigger, request: str) -> bool:
 class Attempts:
     """The table. Every method makes one call, but for those that page."""
 
-    def __init__(self, client: Any, table: str) -> None:
+    def __init__(self, client: Any, table: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client
         self._table = table
+        self._sleep = sleep
 
     def known(self, uid: str, lease_key: str) -> Known:
         """Read the items of a finding and of a resource, consistently."""
@@ -308,8 +316,12 @@ class Attempts:
         self._fenced([self._put_attempt(mine, existing=True), self._update_resource(attempt, lease, _FREE)], attempt)
         return mine
 
-    def end(self, attempt: Attempt, lease: Lease, now: datetime) -> Attempt:
-        """End the attempt: outcome, lease, and what later guards want to know; one transaction. Raises LeaseLost."""
+    def end(self, attempt: Attempt, lease: Lease, now: datetime, row: Mapping[str, Any] | None = None) -> Attempt:
+        """
+        End the attempt: outcome, lease, and what later guards want to know; one transaction. Raises LeaseLost.
+
+        *row* is what a backlog job's report has of it.
+        """
         mine = replace(attempt, ended_at=stamp(now), due_at=stamp(now + REPUBLISH_AFTER))
         kept = {name: dict(lease.resource.get(name, {})) for name in ("repairs", "last", "holds")}
         finding: dict[str, Any] = {
@@ -331,6 +343,7 @@ class Attempts:
             finding["ended_at"] = stamp(before)
         resource = self._update_resource(attempt, lease, {**_FREE, **kept})
         items = [self._put_attempt(mine, existing=True), resource, self._update_finding(attempt, finding)]
+        items += self._rows(row)
         if not attempt.turn:
             self._fenced(items, attempt)
             return mine
@@ -339,20 +352,29 @@ class Attempts:
             self._client.transact_write_items(TransactItems=[*items, turn])
         except self._client.exceptions.TransactionCanceledException as error:
             codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", ())]
-            if codes != ["None", "None", "None", "ConditionalCheckFailed"]:
+            if codes != [*["None"] * len(items), "ConditionalCheckFailed"]:
                 raise LeaseLost(attempt.id) from error
             self._fenced(items, attempt)  # its turn had run out, and another attempt has it
         return mine
 
-    def skip(self, attempt: Attempt, known: Known, now: datetime, *, beside: bool = False) -> Attempt | None:
+    def skip(
+        self,
+        attempt: Attempt,
+        known: Known,
+        now: datetime,
+        *,
+        beside: bool = False,
+        row: Mapping[str, Any] | None = None,
+    ) -> Attempt | None:
         """
         Record an attempt that a guard refused; it never held the resource. Raises Conflict.
 
         *beside*: another attempt of the finding is open, and stays the finding's current one.
 
-        Returns None where the finding was skipped for the same reason before: automation says it once.
+        Returns None where the finding was skipped for the same reason before: automation says it once. *row* is what a
+        backlog job's report has of it.
         """
-        if attempt.trigger == "automatic" and known.finding.get("skip") == attempt.guard:
+        if attempt.trigger == "automatic" and not attempt.job and known.finding.get("skip") == attempt.guard:
             return None
         mine = replace(attempt, outcome="SKIPPED", ended_at=stamp(now), due_at=stamp(now + REPUBLISH_AFTER))
         requests = [*known.finding.get("requests", ()), attempt.request][-20:]
@@ -366,9 +388,8 @@ class Attempts:
         }
         if beside:
             item = {**known.finding, "requests": requests}
-        self._transact(
-            [self._put_versioned(_finding_pk(attempt.finding["uid"]), known.finding, item), self._put_attempt(mine)]
-        )
+        finding = self._put_versioned(_finding_pk(attempt.finding["uid"]), known.finding, item)
+        self._transact([finding, self._put_attempt(mine), *self._rows(row)])
         return mine
 
     def runbook_started(self, attempt: Attempt, lease: Lease, now: datetime) -> Attempt:
@@ -400,41 +421,58 @@ class Attempts:
         answer = self._client.get_item(TableName=self._table, Key=_key(f"execution#{execution}"), ConsistentRead=True)
         return str(_plain(answer["Item"])["attempt"]) if "Item" in answer else None
 
-    def mark_published(self, attempts: Iterable[Attempt]) -> None:
+    def mark_published(
+        self,
+        attempts: Iterable[Attempt],
+        beside: Callable[[Sequence[Attempt]], list[dict[str, Any]]] = lambda _: [],
+    ) -> None:
         """
-        Note what was told; what ended needs no sweeper any more. One call for up to 100 attempts.
+        Note what was told; what ended needs no sweeper any more. One transaction for up to 90 attempts.
 
-        Raises Conflict where an attempt went on meanwhile; the others are noted all the same.
+        *beside* returns up to 10 further actions of the transaction that notes the attempts it is given: what they
+        count holds for just those, once each, whoever else tells them at the same time. Raises Conflict where an
+        attempt went on meanwhile, or another was faster to tell it; the others are noted all the same.
         """
         every = list(attempts)
-        items = []
-        for attempt in every:
-            ended = attempt.has_ended
-            update = "SET published = :said REMOVE due_at, due_shard" if ended else "SET published = :said"
-            items.append(
-                {
-                    "Update": {
-                        "TableName": self._table,
-                        "Key": _key(f"attempt#{attempt.id}"),
-                        "UpdateExpression": update,
-                        "ConditionExpression": "outcome = :outcome",
-                        "ExpressionAttributeValues": _item({":said": said(attempt), ":outcome": attempt.outcome}),
-                    }
-                }
-            )
-        try:
-            self._client.transact_write_items(TransactItems=items)
-        except self._client.exceptions.TransactionCanceledException as error:
-            if len(items) == 1:
-                raise Conflict("the attempt went on meanwhile") from error
-            went_on = []
-            for attempt in every:
-                try:
-                    self.mark_published([attempt])
-                except Conflict:
-                    went_on.append(attempt.id)
-            if went_on:
-                raise Conflict(f"attempts went on meanwhile: {', '.join(went_on)}") from error
+        refused: list[str] = []
+        for start in range(0, len(every), MARKED_AT_ONCE):
+            refused += self._mark(every[start : start + MARKED_AT_ONCE], beside)
+        if refused:
+            raise Conflict(f"attempts went on meanwhile, or another told them: {', '.join(refused)}")
+
+    def _mark(self, left: list[Attempt], beside: Callable[[Sequence[Attempt]], list[dict[str, Any]]]) -> list[str]:
+        """Return the ids of the attempts that do not say any more what was told, or are told already."""
+        refused: list[str] = []
+        tries = 0
+        while left:
+            items = [*map(self._told, left), *beside(left)]
+            try:
+                self._client.transact_write_items(TransactItems=items)
+                return refused
+            except self._client.exceptions.TransactionCanceledException as error:
+                codes = [r.get("Code") for r in error.response.get("CancellationReasons", ())][: len(left)]
+                rest = [a for a, code in zip(left, codes, strict=False) if code != "ConditionalCheckFailed"]
+                if len(rest) < len(left) and len(codes) == len(left):
+                    refused += [a.id for a, code in zip(left, codes, strict=True) if code == "ConditionalCheckFailed"]
+                    left = rest
+                    continue
+                tries += 1
+                if tries == TRANSACTION_TRIES or not will_pass(error):
+                    raise
+                self._sleep(random.uniform(0, 0.05 * 2**tries))
+        return refused
+
+    def _told(self, attempt: Attempt) -> dict[str, Any]:
+        update = "SET published = :said REMOVE due_at, due_shard" if attempt.has_ended else "SET published = :said"
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(f"attempt#{attempt.id}"),
+                "UpdateExpression": update,
+                "ConditionExpression": "outcome = :outcome AND published <> :said",
+                "ExpressionAttributeValues": _item({":said": said(attempt), ":outcome": attempt.outcome}),
+            }
+        }
 
     def due(self, now: datetime, most: int = 500) -> list[str]:
         """Return ids of attempts that are due, oldest first in each shard."""
@@ -531,6 +569,9 @@ class Attempts:
             guard = {"ConditionExpression": "version = :old", "ExpressionAttributeValues": _item({":old": version})}
         return {"Put": {"TableName": self._table, "Item": _item(item), **guard}}
 
+    def _rows(self, row: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        return [{"Put": {"TableName": self._table, "Item": _item(row)}}] if row else []
+
     def _put_attempt(self, attempt: Attempt, *, existing: bool = False) -> dict[str, Any]:
         condition = "attribute_exists(pk)" if existing else "attribute_not_exists(pk)"
         put = {"TableName": self._table, "Item": _item(_record(attempt)), "ConditionExpression": condition}
@@ -597,6 +638,12 @@ class Attempts:
             if error.response["Error"]["Code"] == "TransactionCanceledException":
                 raise LeaseLost(attempt.id) from error
             raise
+
+
+def will_pass(error: ClientError) -> bool:
+    """Tell whether a transaction was cancelled only for what passes: another transaction, or too many of them."""
+    codes = {r.get("Code") for r in error.response.get("CancellationReasons", ())} - {"None", None}
+    return bool(codes) and codes <= _PASSING
 
 
 def said(attempt: Attempt) -> str:

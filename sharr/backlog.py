@@ -58,7 +58,11 @@ class Page:
 
 
 def filters_of(job: Job) -> dict[str, Any]:
-    """Return the filters of GetFindings: failed, new, active findings of the job's control by Security Hub itself."""
+    """
+    Return the filters of GetFindings: failed, new, active findings of the job's control.
+
+    That they are Security Hub's own is for parse_finding: names of products change, and anybody can choose one.
+    """
 
     def equals(value: str) -> list[dict[str, str]]:
         return [{"Value": value, "Comparison": "EQUALS"}]
@@ -68,7 +72,6 @@ def filters_of(job: Job) -> dict[str, Any]:
         "ComplianceStatus": equals("FAILED"),
         "WorkflowStatus": equals("NEW"),
         "RecordState": equals("ACTIVE"),
-        "ProductName": equals("Security Hub"),
         # Twenty values are the most that a filter takes; what else is not asked for is left out here.
         **({"AwsAccountId": [*(equals(a)[0] for a in sorted(job.accounts))]} if 0 < len(job.accounts) <= 20 else {}),
     }
@@ -110,17 +113,18 @@ def page_of(
     return Page(messages, sorted(not_loaded), job.read + len(answer["Findings"]), sent, cursor, is_last)
 
 
-def row_of(attempt: Attempt, disruption: str, table: str) -> dict[str, Any]:
-    """Return the transaction's item that notes in the job's report what came of a finding."""
+def row_of(attempt: Attempt, disruption: str) -> dict[str, Any]:
+    """Return the item of the job's report that says what came of a finding."""
     plan = attempt.journal.get("open") or attempt.journal.get("plan") or []
     calls = [f"{c['client']}.{c['operation']}" for c in plan if "operation" in c]
-    row = {
+    return {
         "pk": f"backlog#{attempt.job}",
         "sk": attempt.id,
         "account": attempt.finding["account"],
         "region": attempt.finding["region"],
         "resource": attempt.finding["resource"],
         "finding": attempt.finding["uid"],
+        "remediation": attempt.remediation,
         "outcome": attempt.outcome,
         "why": attempt.why,
         "guard": attempt.guard,
@@ -129,7 +133,6 @@ def row_of(attempt: Attempt, disruption: str, table: str) -> dict[str, Any]:
         "disruption": disruption,
         "expires_at": int((datetime.fromisoformat(attempt.created_at) + ROWS_KEPT).timestamp()),
     }
-    return {"Put": {"TableName": table, "Item": _item(row)}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,15 +31,15 @@ class FindingsPort:
         self._standards = standards
         self._sleep = sleep
 
-    def read_again(self, finding: Finding) -> Finding:
+    def read_again(self, uid: str, product_arn: str) -> Finding:
         """Return the finding as it is now. Raises NoSuchFinding, MalformedFinding."""
         filters = {
-            "Id": [{"Value": finding.uid, "Comparison": "EQUALS"}],
-            "ProductArn": [{"Value": finding.product_arn, "Comparison": "EQUALS"}],
+            "Id": [{"Value": uid, "Comparison": "EQUALS"}],
+            "ProductArn": [{"Value": product_arn, "Comparison": "EQUALS"}],
         }
         found = self._client.get_findings(Filters=filters, MaxResults=2)["Findings"]
         if len(found) != 1:
-            raise NoSuchFinding(finding.uid)
+            raise NoSuchFinding(uid)
         return parse_finding(found[0], self._standards)
 
     def update(

@@ -30,6 +30,7 @@ from sharr.attempts import (
     stamp,
     wants_attempt,
 )
+from sharr.backlog import row_of
 from sharr.catalogue import Catalogue
 from sharr.choices import chosen_for
 from sharr.finding import BACKLOG, Finding, MalformedFinding, Trigger, Workflow
@@ -52,6 +53,7 @@ RETRIES = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6))
 HELD_FOR = timedelta(minutes=15)
 CLAIM_TRIES = 5
 LONGEST_TEXT = 1000
+NO_SUCH_FINDING = Refusal("no-such-finding", "Security Hub does not have the finding (any more)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +101,65 @@ class Looks:
         if taken is None:
             return None
         attempt, lease = taken
-        held = lease.resource.get("holds", {}).get(attempt.remediation)
-        if held and attempt.trigger == "automatic" and not (attempt.journal["plan"] or attempt.journal["open"]):
-            # It waited, or was to be tried again, and meanwhile a person took back the same repair.
-            hold = guards.TAKEN_BACK
-            result = {"outcome": "SKIPPED", "guard": hold.guard, "why": hold.why, "to_do": hold.to_do}
-            return self.settle(attempt, lease, result)
+        refusal = self._refusal_by_now(attempt, lease)
+        if refusal:
+            return self.settle(attempt, lease, refusal)
         if attempt.line:
             attempt = replace(attempt, line="", due_at=stamp(self.now() + LOOK_LEASE))
         return self._look(attempt, lease)
+
+    def _refusal_by_now(self, attempt: Attempt, lease: Lease) -> Mapping[str, Any] | None:
+        """
+        Return why an attempt that waited is not to begin any more, None where it is.
+
+        It may have waited for days: then the finding is read again, and all guards are asked again, too.
+        """
+        if attempt.trigger not in ("automatic", "remediate") or attempt.journal["plan"] or attempt.journal["open"]:
+            return None
+        known = Known({}, lease.resource)
+        now = self.now()
+        refusal = guards.TAKEN_BACK if attempt.trigger == "automatic" and known.hold(attempt.remediation) else None
+        if now - datetime.fromisoformat(attempt.created_at) > guards.FRESH and not attempt.execution:
+            try:
+                finding = self.findings.read_again(attempt.finding["uid"], attempt.finding["product_arn"])
+            except NoSuchFinding:
+                refusal = NO_SUCH_FINDING
+            except MalformedFinding as error:
+                refusal = Refusal("malformed", str(error))
+            except ClientError as error:
+                return _client_error(error)
+            except BotoCoreError as error:
+                return _botocore_error(error)
+            else:
+                if attempt.published and finding.workflow is Workflow.NOTIFIED:
+                    finding = replace(finding, workflow=Workflow.NEW)  # we told that we are at work
+                # Whether it is of the backlog was decided when it came.
+                facts = self._facts(finding, attempt.trigger, now, attempt.remediation, known, asked=True)
+                refusal = guards.refusal_for(facts)
+        if refusal is None:
+            return None
+        return {"outcome": "SKIPPED", "guard": refusal.guard, "why": refusal.why, "to_do": refusal.to_do}
+
+    def _facts(
+        self, finding: Finding, trigger: Trigger, now: datetime, remediation: str, known: Known, *, asked: bool
+    ) -> Facts:
+        return Facts(
+            finding=finding,
+            trigger=trigger,
+            now=now,
+            remediation=remediation or None,
+            is_member=self.accounts.is_member(finding.account, now),
+            automatic_accounts=self.accounts.listed("automatic", now),
+            excluded_accounts=self.accounts.listed("excluded", now),
+            automatic_controls=self.settings.automatic_controls,
+            repair_since=self.settings.repair_since,
+            asked=asked,
+            button_repairs=self.settings.button_repairs,
+            hold=known.hold(remediation),
+            repairs=known.repairs(remediation),
+            last_on_resource=known.last(remediation),
+            last_of_finding=known.finding.get("last_repair") or None,
+        )
 
     # --- from a finding to a look
 
@@ -123,9 +175,9 @@ class Looks:
         refusal: Refusal | None = None
         if guards.needs_rereading(trigger, event_at, now):
             try:
-                finding = self.findings.read_again(finding)
+                finding = self.findings.read_again(finding.uid, finding.product_arn)
             except NoSuchFinding:
-                refusal = Refusal("no-such-finding", "Security Hub does not have the finding (any more)")
+                refusal = NO_SUCH_FINDING
             except MalformedFinding as error:
                 refusal = Refusal("malformed", str(error))
         remediation = self.catalogue.by_control.get(finding.control)
@@ -170,29 +222,16 @@ class Looks:
         if trigger == "recheck" and last is None:
             return None  # somebody else resolved it, under a note of ours
         refusal = refusal or guards.refusal_for(
-            Facts(
-                finding=finding,
-                trigger=trigger,
-                now=now,
-                remediation=attempt.remediation or None,
-                is_member=self.accounts.is_member(finding.account, now),
-                automatic_accounts=self.accounts.listed("automatic", now),
-                excluded_accounts=self.accounts.listed("excluded", now),
-                automatic_controls=self.settings.automatic_controls,
-                repair_since=self.settings.repair_since,
-                asked=request.startswith(BACKLOG),
-                button_repairs=self.settings.button_repairs,
-                hold=known.hold(attempt.remediation),
-                repairs=known.repairs(attempt.remediation),
-                last_on_resource=known.last(attempt.remediation),
-                last_of_finding=last,
-            )
+            self._facts(finding, trigger, now, attempt.remediation, known, asked=request.startswith(BACKLOG))
         )
         if refusal and trigger == "recheck":
             return None
         if refusal:
-            skipped = replace(attempt, guard=refusal.guard, why=refusal.why, to_do=refusal.to_do)
-            done = self.attempts.skip(skipped, known, now, beside=busy)
+            skipped = replace(
+                attempt, guard=refusal.guard, why=refusal.why, to_do=refusal.to_do, quiet=attempt.is_survey
+            )
+            row = self._row(replace(skipped, outcome="SKIPPED"))
+            done = self.attempts.skip(skipped, known, now, beside=busy, row=row)
             if done:
                 self.publish([done])
             return done
@@ -211,6 +250,11 @@ class Looks:
         if choices is None:
             raise BadParameter("RemediationParameters could not be read: look at the SSM parameter")
         return target_for(finding, remediation, now, chosen_for(remediation, finding.control, choices))
+
+    def _row(self, attempt: Attempt) -> dict[str, Any] | None:
+        """Return what the report of the attempt's backlog job has of it, None where no job asked for it."""
+        remediation = self.catalogue.remediations.get(attempt.remediation)
+        return row_of(attempt, remediation.risk.disruption if remediation else "") if attempt.job else None
 
     def _place(self, remediation: Remediation | None, trigger: Trigger) -> str:
         """Previews and undos run in the function; a repair where the stack says, if the remediation may run there."""
@@ -291,7 +335,8 @@ class Looks:
         tripped = ""
         if attempt.turn and attempt.outcome == "FAILED":
             tripped = f"automation of {attempt.control} stopped: one of its first repairs failed"
-        ended = self.attempts.end(replace(attempt, quiet=again, tripped=tripped), lease, now)
+        attempt = replace(attempt, quiet=again or attempt.is_survey, tripped=tripped)
+        ended = self.attempts.end(attempt, lease, now, self._row(attempt))
         self.publish([ended])
         return ended
 

@@ -8,7 +8,9 @@ https://docs.aws.amazon.com/sns/latest/api/API_Publish.html (256 KB, subject of 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +25,8 @@ NOTE_CHARACTERS = 512
 AUTHOR = "SHARR"
 SHOWN_CHANGES = 6
 VALUE_CHARACTERS = 120
+# Letters and marks without a glyph. https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
 def status_for(attempt: Attempt) -> str | None:
@@ -64,10 +68,14 @@ def note_for(attempt: Attempt, remediation: Remediation | None) -> str:
     said = f"SHARR {_verb(attempt)}: {_sentence(attempt, remediation)}"
     if attempt.to_do and attempt.outcome != "REMEDIATED":
         said += f" To do: {_end(attempt.to_do)}"
-    before = attempt.finding.get("note")
-    if before and before["author"] != AUTHOR and before["text"]:
-        room = NOTE_CHARACTERS - len(said := _cut(said, NOTE_CHARACTERS - 60)) - len(f" | {before['author']}: ")
-        said += f" | {before['author']}: {_cut(before['text'], room)}" if room > 20 else ""
+    return before_others(said, attempt.finding.get("note"))
+
+
+def before_others(said: str, note: Mapping[str, Any] | None) -> str:
+    """Return what we say, and behind it the note that another author (*note*: author, text) left on the finding."""
+    if note and note["author"] != AUTHOR and note["text"]:
+        room = NOTE_CHARACTERS - len(said := _cut(said, NOTE_CHARACTERS - 60)) - len(f" | {note['author']}: ")
+        said += f" | {note['author']}: {_cut(note['text'], room)}" if room > 20 else ""
     return _cut(said, NOTE_CHARACTERS)
 
 
@@ -109,8 +117,8 @@ def log_line(attempt: Attempt, now: datetime) -> dict[str, Any]:
         "place": attempt.place,
         "execution": attempt.execution,
         "guard": attempt.guard,
-        "why": attempt.why,
-        "to_do": attempt.to_do,
+        "why": printable(attempt.why),
+        "to_do": printable(attempt.to_do),
         "looks": attempt.looks,
         "calls": [f"{c['client']}.{c['operation']}" for c in attempt.journal.get("plan", ())][:50],
         "differences": [list(d) for d in differences(attempt)[:SHOWN_CHANGES]],
@@ -126,14 +134,23 @@ def seconds_to_outcome(attempt: Attempt, now: datetime) -> float:
     return (now - datetime.fromisoformat(attempt.event_at)).total_seconds()
 
 
-def message_for(attempt: Attempt, remediation: Remediation | None, home_region: str) -> dict[str, Any]:
-    """Return an entry for SNS PublishBatch without its Id: text for people, JSON for programs, attributes to filter."""
+def message_for(
+    attempt: Attempt, remediation: Remediation | None, home_region: str, left_out: str = ""
+) -> dict[str, Any]:
+    """
+    Return an entry for SNS PublishBatch without its Id: text for people, JSON for programs, attributes to filter.
+
+    *left_out* says which messages before this one were not sent, if any. An attempt that stopped the automation of its
+    control is of kind `trip`, each other one of kind `outcome`.
+    """
     finding = attempt.finding
     account = finding["account"] + (f" ({finding['account_name']})" if finding["account_name"] else "")
     link = finding_link(finding, home_region)
     changed = differences(attempt)
-    title = finding["title"]
+    title = printable(finding["title"])
+    tripped = bool(attempt.tripped)
     lines = [
+        *([f"SHARR does not repair {attempt.control} by itself any more: {_end(attempt.tripped)}"] * tripped),
         f"{attempt.outcome}: {attempt.control} {title}",
         "",
         f"Account    {account}",
@@ -150,29 +167,33 @@ def message_for(attempt: Attempt, remediation: Remediation | None, home_region: 
         f"Attempt    {attempt.id}",
         f"Finding    {finding['uid']}",
         *([link] if link else []),
+        *(["", left_out] if left_out else []),
     ]
     body = {
+        "kind": "trip" if tripped else "outcome",
         "outcome": attempt.outcome,
         "control": attempt.control,
         "title": title,
         "severity": finding["severity"],
         "account": finding["account"],
-        "account_name": finding["account_name"],
+        "account_name": printable(finding["account_name"] or "") or None,
         "region": finding["region"],
         "resource": finding["resource"],
         "remediation": attempt.remediation,
         "trigger": attempt.trigger,
         "guard": attempt.guard,
-        "why": attempt.why,
-        "to_do": attempt.to_do,
+        "why": printable(attempt.why),
+        "to_do": printable(attempt.to_do),
         "differences": [{"property": n, "before": o, "after": a} for n, o, a in changed[:SHOWN_CHANGES]],
         "attempt": attempt.id,
         "finding": finding["uid"],
         "link": link,
+        "tripped": attempt.tripped,
+        "left_out": left_out,
     }
-    text, data = "\n".join(_printable(line) for line in lines), json.dumps(body, separators=(",", ":"))
     place = f"{finding['account']} {finding['region']}"
     attributes = {
+        "kind": body["kind"],
         "outcome": attempt.outcome,
         "control": attempt.control,
         "account": finding["account"],
@@ -180,13 +201,27 @@ def message_for(attempt: Attempt, remediation: Remediation | None, home_region: 
         "severity": finding["severity"],
         "trigger": attempt.trigger,
     }
+    what = f"stopped {attempt.control}: {attempt.outcome}" if tripped else f"{attempt.outcome} {attempt.control}"
+    return message(f"SHARR {what} {place}", lines, body, attributes)
+
+
+def message(
+    subject: str, lines: Iterable[str], body: Mapping[str, Any], attributes: Mapping[str, str | Sequence[str]]
+) -> dict[str, Any]:
+    """Return an entry for SNS PublishBatch without its Id. An attribute with several values matches by each of them."""
+    text, data = "\n".join(printable(line) for line in lines), json.dumps(body, separators=(",", ":"))
     return {
-        "Subject": _printable(f"SHARR {attempt.outcome} {attempt.control} {place}")[:100],
+        "Subject": printable(subject).encode("ascii", "replace").decode()[:100],
         "MessageStructure": "json",
         "Message": json.dumps(
             {"default": text, "email": text, "sqs": data, "https": data, "http": data, "lambda": data}
         ),
-        "MessageAttributes": {k: {"DataType": "String", "StringValue": v} for k, v in attributes.items()},
+        "MessageAttributes": {
+            name: {"DataType": "String", "StringValue": value}
+            if isinstance(value, str)
+            else {"DataType": "String.Array", "StringValue": json.dumps(list(value))}
+            for name, value in attributes.items()
+        },
     }
 
 
@@ -239,7 +274,7 @@ def _end(text: str) -> str:
 
 def _cut(text: str, most: int) -> str:
     """Cut in the middle: the start says what happened, the end what to do."""
-    text = _printable(text)
+    text = printable(text)
     if len(text) <= most:
         return text
     tail = most // 3
@@ -251,6 +286,13 @@ def _value(value: Any) -> str:
     return _cut(text, VALUE_CHARACTERS)
 
 
-def _printable(text: str) -> str:
-    """What findings say may hold anything: no control characters reach a note, a mail or a log."""
-    return "".join(c if c.isprintable() else " " for c in text)
+def printable(text: str) -> str:
+    """
+    What findings say may hold anything: one line of what can be seen reaches a note, a mail, a message or a log.
+
+    Characters that turn the direction of a text round, and those that nobody sees, are left out; others become spaces.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    seen = _UNSEEN.sub("", text)
+    return "".join(c if c.isprintable() else "" if unicodedata.category(c) == "Cf" else " " for c in seen)

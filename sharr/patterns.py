@@ -11,7 +11,7 @@ https://github.com/aws/event-ruler, the library that EventBridge matches with (R
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from sharr.finding import CUSTOM_ACTION, IMPORTED, PRODUCT, SOURCE
@@ -24,6 +24,13 @@ LONGEST_PATTERN: Final = 2048
 
 # A custom product's ARN ends in its account and id; its owner chooses ProductName, so that says nothing.
 OWN_PRODUCT: Final = f"::{PRODUCT}"
+
+NOTHING: Final[Any] = {"Ref": "AWS::NoValue"}
+"""The element of a list that is left out, as CloudFormation has it."""
+NOBODYS_GENERATOR: Final = "-"
+"""No GeneratorId is this, so that a list with it is never empty and takes nothing more."""
+IfLoaded = Callable[[Standard, Any, Any], Any]
+"""(standard, then, otherwise) -> any JSON that is *then* in the end where the standard's playbook is loaded."""
 
 
 def automatic_pattern(standard: Standard, controls: Any) -> Pattern:
@@ -91,29 +98,37 @@ def button_pattern(standard: Standard, action_arns: Any) -> Pattern:
     }
 
 
-def unserved_pattern(served: Iterable[Standard], action_arns: Any) -> Pattern:
+def unserved_pattern(standards: Iterable[Standard], action_arns: Any, if_loaded: IfLoaded) -> Pattern:
     """
-    Return the pattern of what somebody pressed one of our buttons on and none of the *served* standards takes.
+    Return the pattern of what somebody pressed one of our buttons on and no loaded playbook takes.
 
     That is another product's finding, or one of a standard whose playbook is not loaded: the answer is a note.
+    *if_loaded* chooses by a standard's playbook, where that is known: a Fn::If in a template. No list is ever empty.
     """
-    served = list(served)
-    texts = sorted({generator.text for standard in served for generator in standard.generators})
-    others: list[Pattern] = [{"ProductArn": [{"anything-but": {"suffix": OWN_PRODUCT}}]}]
-    if texts:
-        ends_open = [text if text.endswith("*") else f"{text}*" for text in texts]
-        others.append({"GeneratorId": [{"anything-but": {"wildcard": ends_open}}]})
-    else:
-        others.append({"ProductArn": [{"suffix": OWN_PRODUCT}]})
-    only = [standard for standard in served if standard.associated_only]
-    excepting = [standard for standard in served if standard.associated_except]
+    standards = list(standards)
+    by_text: dict[str, list[Standard]] = {}
+    for standard in standards:
+        for generator in standard.generators:
+            by_text.setdefault(generator.text, []).append(standard)
+    taken: list[Any] = [NOBODYS_GENERATOR]
+    for text, sharing in sorted(by_text.items()):
+        chosen: Any = NOTHING
+        for standard in sharing:
+            chosen = if_loaded(standard, text if text.endswith("*") else f"{text}*", chosen)
+        taken.append(chosen)
+    others: list[Any] = [
+        {"ProductArn": [{"anything-but": {"suffix": OWN_PRODUCT}}]},
+        {"GeneratorId": [{"anything-but": {"wildcard": taken}}]},
+    ]
     # SC and Tagging share a generator: where just one of them is loaded, the other's findings are unserved.
-    if only and not excepting:
-        rest: Pattern = {"StandardsId": [{"anything-but": [standard.associated_only for standard in only]}]}
-        others.append(_sharing(only, rest))
-    if excepting and not only:
-        rest = {"StandardsId": [standard.associated_except for standard in excepting]}
-        others.append(_sharing(excepting, rest))
+    for standard in standards:
+        for other in standards:
+            if standard.associated_only is None or other.associated_except != standard.associated_only:
+                continue
+            name = standard.associated_only
+            rest = _sharing(standard, {"StandardsId": [{"anything-but": [name]}]})
+            tagging = _sharing(other, {"StandardsId": [name]})
+            others.append(if_loaded(standard, if_loaded(other, NOTHING, rest), if_loaded(other, tagging, NOTHING)))
     return {
         "source": [SOURCE],
         "detail-type": [CUSTOM_ACTION],
@@ -141,7 +156,6 @@ def _associated(standard: Standard) -> Pattern:
     return {}
 
 
-def _sharing(standards: list[Standard], associated: Pattern) -> Pattern:
-    """Return what matches the generators of *standards* where their findings' AssociatedStandards are *associated*."""
-    generators = [generator for standard in standards for generator in _generators(standard)]
-    return {"GeneratorId": generators, "Compliance": {"AssociatedStandards": associated}}
+def _sharing(standard: Standard, associated: Pattern) -> Pattern:
+    """Return what matches the generators of *standard* where a finding's AssociatedStandards are *associated*."""
+    return {"GeneratorId": _generators(standard), "Compliance": {"AssociatedStandards": associated}}

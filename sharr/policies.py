@@ -83,7 +83,7 @@ def session_policy(
 def _safe(name: str, values: Mapping[str, Any]) -> str:
     value = values.get(name)
     if not isinstance(value, str) or not re.fullmatch(SAFE, value, re.ASCII):
-        raise UnsafeValue(f"{name} is {str(value)[:60]!r}: cannot be written into a policy")
+        raise UnsafeValue(f"{name} is {str(value)[:60]!a}: cannot be written into a policy")
     return value
 
 

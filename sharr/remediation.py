@@ -83,7 +83,7 @@ class Parameter:
         kind = self.type.removesuffix("-list")
         if kind == "integer":
             if not re.fullmatch(r"-?[0-9]{1,9}", text):
-                raise BadParameter(f"parameter {self.name} is {text[:40]!r}: wanted an integer")
+                raise BadParameter(f"parameter {self.name} is {text[:40]!a}: wanted an integer")
             number = int(text)
             low, high = self.minimum, self.maximum
             if (low is not None and number < low) or (high is not None and number > high):
@@ -91,10 +91,10 @@ class Parameter:
             return number
         if kind == "boolean":
             if text.lower() not in ("true", "false"):
-                raise BadParameter(f"parameter {self.name} is {text[:40]!r}: wanted true or false")
+                raise BadParameter(f"parameter {self.name} is {text[:40]!a}: wanted true or false")
             return text.lower() == "true"
         if not re.fullmatch(self.pattern or r"[ -~]{0,256}", text, re.ASCII):
-            raise BadParameter(f"parameter {self.name} is {text[:40]!r}: wanted {self.pattern}")
+            raise BadParameter(f"parameter {self.name} is {text[:40]!a}: wanted {self.pattern}")
         return text
 
 

@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 ButtonRepairs = Literal["any control", "switched-on controls", "preview only"]
 ExecutionMode = Literal["by remediation", "lambda", "runbook"]
+Notify = Literal["digest", "each"]
 
 
 class MissingSetting(Exception):
@@ -38,6 +39,9 @@ class Settings:
     execution_mode: ExecutionMode
     topic_arn: str
     playbook_queues: Mapping[str, str]
+    notify: Notify
+    log_group: str
+    loaded: frozenset[str]
 
 
 def own_region(environment: Mapping[str, str] = os.environ) -> str:
@@ -75,4 +79,7 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> Settings:
         execution_mode=cast("ExecutionMode", environment.get("EXECUTION_MODE", "by remediation")),
         topic_arn=environment.get("TOPIC_ARN", ""),
         playbook_queues=json.loads(environment.get("PLAYBOOK_QUEUES", "{}")),
+        notify=cast("Notify", environment.get("NOTIFY", "digest")),
+        log_group=environment.get("AWS_LAMBDA_LOG_GROUP_NAME", ""),
+        loaded=frozenset(name for name in environment.get("LOADED_PLAYBOOKS", "").split(",") if name),
     )

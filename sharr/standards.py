@@ -54,6 +54,11 @@ class Generator:
         found = re.fullmatch(f"{before}(?P<own>{_OWN_ID.pattern})", generator_id)
         return found["own"] if found else None
 
+    def begins(self, generator_id: str) -> bool:
+        """Tell whether EventBridge's operator takes *generator_id*, whatever comes after the standard."""
+        parts = self.text.removesuffix("*").split("*") if self.kind == "wildcard" else [self.text]
+        return re.match(".*".join(map(re.escape, parts)), generator_id, re.DOTALL) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Standard:

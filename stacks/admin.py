@@ -18,7 +18,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from sharr.finding import CUSTOM_ACTIONS
-from sharr.patterns import chunks
+from sharr.patterns import chunks, unserved_pattern
 from sharr.remediation import Remediation
 from sharr.standards import Standard, Standards
 from stacks import dashboard, names, parameters
@@ -41,9 +41,17 @@ from stacks.intrinsics import (
 from stacks.playbook import Playbook
 from stacks.queues import Queue
 
-OUTCOME_BATCH: Final = 10
+OUTCOME_BATCH: Final = 100
+"""BatchUpdateFindings, BatchGetItem and TransactWriteItems take 100 each."""
+OUTCOME_WINDOW: Final = 20
+"""
+Seconds. Lambda may wait as long anyway where messages are few, whatever shorter window is set; and where they come at
+25 a second or more, five pollers that gather apart from each other fill their batches.
+Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+"""
 OUTCOME_CONCURRENCY: Final = 2
 """BatchUpdateFindings takes ten calls a second: two invocations at a time stay below."""
+RUNBOOK_BATCH: Final = 5
 SERVICE_SECONDS: Final = 60
 HUB: Final = arn("securityhub", "hub/default")
 
@@ -73,8 +81,11 @@ class AdminStack(Stack):
         topic_arn = self._topic()
         self._table()
         self._parameters_in_ssm()
-        self._outcome_queue = Queue(self, "OutcomeQueue", topic_arn=topic_arn)
+        self._outcome_queue = Queue(self, "OutcomeQueue", topic_arn=topic_arn, window=OUTCOME_WINDOW)
+        self._runbook_queue = Queue(self, "RunbookQueue", topic_arn=topic_arn)
         self._event_bus()
+        self._unserved()
+        self._outcome_queue.takes_from(["Unserved"])
         self._roles()
         common = {
             "ORGANIZATION_ID": ref("OrganizationId"),
@@ -88,13 +99,32 @@ class AdminStack(Stack):
             handler="lambdas.outcome.handler.handler",
             description="SHARR: writes outcomes on findings, into log, metrics and topic",
             role_arn=attribute("ObserveRole", "Arn"),
-            environment={**common, "TOPIC_ARN": topic_arn},
+            environment={
+                **common,
+                "TOPIC_ARN": topic_arn,
+                "NOTIFY": ref("Notify"),
+                "LOADED_PLAYBOOKS": join(",", [either(self._loaded(s), s.name) for s in self._standards]),
+            },
             retention_days=ref("LogRetentionDays"),
             topic_arn=topic_arn,
             keeps_log=True,
         )
         outcome.reads_from(
-            self, self._outcome_queue.arn, batch=OUTCOME_BATCH, concurrency=OUTCOME_CONCURRENCY, after=[]
+            self,
+            self._outcome_queue.arn,
+            batch=OUTCOME_BATCH,
+            window=OUTCOME_WINDOW,
+            concurrency=OUTCOME_CONCURRENCY,
+            after=[],
+        )
+        # Each takes some 20 calls one after another: a hundred in one batch would outlast the function.
+        outcome.reads_from(
+            self,
+            self._runbook_queue.arn,
+            batch=RUNBOOK_BATCH,
+            concurrency=ref("MaximumConcurrency"),
+            after=[],
+            id="Runbooks",
         )
         self._custom_actions(code, topic_arn)
         playbooks = [self._playbook(standard, code, topic_arn) for standard in self._standards]
@@ -303,9 +333,24 @@ class AdminStack(Stack):
             event_bus_name=text(ref("EventBus")),
             event_pattern=names.RUNBOOK_ENDED,
             state="ENABLED",
+            targets=[self._runbook_queue.as_target()],
+        )
+        self._runbook_queue.takes_from(["RunbookEnded"])
+
+    def _unserved(self) -> None:
+        """A button on what no loaded playbook takes is answered with a note, never with silence."""
+
+        def if_loaded(standard: Standard, then: Json, otherwise: Json) -> Json:
+            return either(self._loaded(standard), then, otherwise)
+
+        events.CfnRule(
+            self,
+            "Unserved",
+            description="Findings that somebody pressed a button on, and no loaded playbook takes",
+            event_pattern=unserved_pattern(self._standards, self.action_arns(), if_loaded),
+            state="ENABLED",
             targets=[self._outcome_queue.as_target()],
         )
-        self._outcome_queue.takes_from(["RunbookEnded"])
 
     def _roles(self) -> None:
         """Fixed names: member accounts trust them. Rights on what is in nested stacks are given there."""
@@ -342,9 +387,10 @@ class AdminStack(Stack):
             },
             {
                 "Effect": "Allow",
-                "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:SendMessage"],
-                "Resource": queue.arn,
+                "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+                "Resource": [queue.arn, self._runbook_queue.arn],
             },
+            {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue.arn},
             {
                 "Effect": "Allow",
                 "Action": ["securityhub:BatchUpdateFindings", "securityhub:GetFindings"],
@@ -559,15 +605,15 @@ class AdminStack(Stack):
         def of_playbooks(output: str) -> list[tuple[str | None, Json]]:
             return [(self._loaded(s), attribute(f"Playbook{s.name}", f"Outputs.{output}")) for s in self._standards]
 
-        queue = self._outcome_queue
+        queues = (self._outcome_queue, self._runbook_queue)
         cloudwatch.CfnDashboard(
             self,
             "Dashboard",
             dashboard_body=text(
                 dashboard.body(
-                    [(None, queue.name), *of_playbooks("QueueName")],
+                    [*((None, queue.name) for queue in queues), *of_playbooks("QueueName")],
                     [
-                        *((None, name) for name in queue.dead_names),
+                        *((None, name) for queue in queues for name in queue.dead_names),
                         *of_playbooks("DeadName"),
                         *of_playbooks("EventsDeadName"),
                     ],

@@ -45,7 +45,7 @@ class Violation:
 ACCEPTED: Final = (
     Accepted(
         r"AwsSolutions-SQS3",
-        r".*/(Outcome)?QueueEventsDead",
+        r".*/(Outcome|Runbook)?QueueEventsDead",
         "It is a dead-letter queue itself, of EventBridge's targets, which the rule does not look at",
     ),
     Accepted(

@@ -26,6 +26,19 @@ def body(queues: Sequence[Named], dead: Sequence[Named], functions: Sequence[Nam
         [METRICS, "Outcomes", *SERVICE, "Outcome", "FAILED", {"id": "bad", "visible": False, "stat": "Sum"}],
         [{"expression": "100 * FILL(good, 0) / (FILL(good, 0) + FILL(bad, 0))", "label": "repaired, %", "id": "rate"}],
     ]
+    disagreed = f"SEARCH('{{{METRICS},Control,service}} MetricName=\"Disagreements\"', 'Sum', 86400)"
+    trust: list[Any] = [
+        [METRICS, "Outcomes", *SERVICE, "Outcome", "REMEDIATED", {"id": "good", "visible": False, "stat": "Sum"}],
+        [{"expression": disagreed, "id": "d", "label": "disagreed with"}],
+        [
+            {
+                "expression": "100 * SUM(d) / FILL(good, 1)",
+                "label": "of a day's repairs, %",
+                "id": "rate",
+                "yAxis": "right",
+            }
+        ],
+    ]
     repaired = [METRICS, "SecondsToOutcome", *SERVICE, "Outcome", "REMEDIATED"]
     seconds = [[*repaired, {"stat": stat}] for stat in ("p50", "p95")]
     widgets = [
@@ -33,6 +46,7 @@ def body(queues: Sequence[Named], dead: Sequence[Named], functions: Sequence[Nam
         _widget("Repaired of what was tried", 12, 0, {"metrics": rate, "period": 3600, "yAxis": _percent()}),
         _widget("Seconds from finding to outcome", 0, 6, {"metrics": seconds, "period": 3600}),
         _widget("Outcomes a day, by control", 12, 6, {"metrics": [[{"expression": by_control[0], "id": "c"}]]}),
+        _widget("Repairs that Security Hub disagrees with", 0, 24, {"metrics": trust, "period": 86400}),
     ]
     with_names = [
         ("Age of the oldest message, seconds", 0, 12, "Maximum", _lines("AWS/SQS", "ApproximateAgeOfOldestMessage",

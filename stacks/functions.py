@@ -25,7 +25,10 @@ is saved on memory is paid in time.
 SECONDS: Final = 120
 """A look takes one or two seconds, a batch has five; the rest is for resources that settle slowly."""
 VISIBILITY_SECONDS: Final = 6 * SECONDS
-"""Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html (six times the time-out)"""
+"""
+Six times the time-out; a queue whose reader has a batching window adds it.
+Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +121,30 @@ class Function(Construct):
         }
 
     def reads_from(
-        self, scope: Construct, queue_arn: Json, *, batch: int, concurrency: Json, after: Sequence[Construct]
+        self,
+        scope: Construct,
+        queue_arn: Json,
+        *,
+        batch: int,
+        concurrency: Json,
+        after: Sequence[Construct],
+        window: int = 0,
+        id: str = "",
     ) -> None:
-        """Have the function read from a queue once what it needs (*after*: its policy) is there."""
+        """
+        Have the function read from a queue once what it needs (*after*: its policy) is there.
+
+        A batch of more than ten waits for *window* seconds at most until it is full. *id* parts a second queue.
+        """
         mapping = resource(
             scope,
-            f"{self.node.id}Reads",
+            f"{self.node.id}Reads{id}",
             "AWS::Lambda::EventSourceMapping",
             {
                 "FunctionName": self.name,
                 "EventSourceArn": queue_arn,
                 "BatchSize": batch,
+                **({"MaximumBatchingWindowInSeconds": window} if window else {}),
                 "FunctionResponseTypes": ["ReportBatchItemFailures"],
                 "ScalingConfig": {"MaximumConcurrency": concurrency},
             },

@@ -60,6 +60,11 @@ def text(value: Json) -> str:
     return value if isinstance(value, str) else _token(json.dumps(value, sort_keys=True))
 
 
+def texts(value: Json) -> list[str]:
+    """Return *value* as a list of texts for a typed property: a list, or a parameter that is one."""
+    return value if isinstance(value, list) else Token.as_list(value)
+
+
 def number(value: Json) -> int | float:
     """Return *value* as a number for a typed property."""
     return Token.as_number(value)

@@ -162,10 +162,11 @@ def declare(stack: Stack, standards: Iterable[Standard]) -> None:
             "Findings at a time",
             {
                 "type": "Number",
-                "default": 10,
+                "default": 100,
                 "min_value": 2,
                 "max_value": 1000,
-                "description": "Invocations of a playbook's function at a time, five findings each",
+                "description": "Invocations of a playbook's function at a time, five findings each; keep the sum "
+                "below the account's Lambda concurrency",
             },
         ),
     )
@@ -189,6 +190,16 @@ def declare(stack: Stack, standards: Iterable[Standard]) -> None:
                 "allowed_pattern": r"^$|^[^\s@,]{1,64}@[^\s@,]{3,250}$",
                 "constraint_description": "one e-mail address, or nothing",
                 "description": "Told of outcomes and alarms, once it confirmed; empty: nobody, subscribe later",
+            },
+        ),
+        (
+            "Notify",
+            "Messages of what is repaired by itself",
+            {
+                "default": "digest",
+                "allowed_values": ["digest", "each"],
+                "description": "digest: one per control and 15 minutes, and what is new at once; each: one per "
+                "outcome. Buttons: one each, always. At most 60 messages an hour",
             },
         ),
         (

@@ -23,15 +23,16 @@ class Queue(Construct):
     """
     A queue, the dead-letter queue of its messages, and the dead-letter queue of the rules that send to it.
 
+    *window*: seconds for which its reader gathers a batch, in which a message is received already.
     Logical ids: `<id>`, `<id>Dead`, `<id>EventsDead`.
     """
 
-    def __init__(self, scope: Construct, id: str, *, topic_arn: Json) -> None:
+    def __init__(self, scope: Construct, id: str, *, topic_arn: Json, window: int = 0) -> None:
         super().__init__(scope, f"{id}Queues")
         self.id = id
         self._queue(
             id,
-            visibility_timeout=VISIBILITY_SECONDS,
+            visibility_timeout=VISIBILITY_SECONDS + window,
             redrive_policy={"deadLetterTargetArn": attribute(f"{id}Dead", "Arn"), "maxReceiveCount": RECEIVES},
             # Nobody else's queue may use it as a dead-letter queue.
             redrive_allow_policy={"redrivePermission": "denyAll"},

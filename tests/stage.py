@@ -68,7 +68,7 @@ class Stage:
     def publish(self, finding: dict[str, Any]) -> dict[str, Any]:
         """Let Security Hub have the finding, and all that follows happen."""
         securityhub.publish(self.world, finding)
-        self.world.run()
+        self.world.settle()
         return finding
 
     def regress(self, resource_id: str, **more: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Stage:
         """Press a button on findings."""
         arn = custom_action_arn(action, account=self.organization.admin, region=self.organization.home)
         securityhub.press(self.world, arn, [f["Id"] for f in findings])
-        self.world.run()
+        self.world.settle()
 
     def now(self, finding: dict[str, Any]) -> dict[str, Any]:
         """Return the finding as Security Hub has it."""

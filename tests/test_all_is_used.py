@@ -30,10 +30,13 @@ def test_every_rule_role_and_queue_policy_of_the_templates_is_used() -> None:
             found = [finding_of_nothing(world, standard.name, control) for control in to_be_found(world, standard)]
             for finding in found:
                 securityhub.publish(world, finding)
+            resolved = finding_of_nothing(world, standard.name, to_be_found(world, standard)[0], key="1")
+            note = {"Text": "ours", "UpdatedBy": "SHARR", "UpdatedAt": resolved["UpdatedAt"]}
+            securityhub.publish(world, {**resolved, "Workflow": {"Status": "RESOLVED"}, "Note": note})
             pressed.append(found[0]["Id"])
-        world.run()
+        world.settle()
         securityhub.press(world, custom_action_arn(PREVIEW, account=admin, region=home), pressed)
-        world.run()
+        world.settle()
         # The roles that AWS's own services assume: a flow log delivers after minutes only.
         demo.wait_for([b for b in demo.broken if b.remediation.id == "ec2/log_vpc_traffic"])
         let_api_gateway_log(demo)
@@ -61,7 +64,8 @@ def test_every_rule_role_and_queue_policy_of_the_templates_is_used() -> None:
         sqs = world.identity.client("sqs", admin, home)
         for url in sqs.list_queues().get("QueueUrls", []):
             attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "Policy"])["Attributes"]
-            if "Policy" in attributes and "Dead" not in url:
+            # Some only refuse what comes without TLS.
+            if "Allow" in attributes.get("Policy", ""):
                 assert attributes["QueueArn"] in consulted, url
 
 
@@ -95,7 +99,7 @@ def controls_of(demo: Demo) -> list[str]:
     return [control for remediation in demo.remediations for control in remediation.controls]
 
 
-def finding_of_nothing(world: Sandbox, standard: str, control: str) -> dict[str, Any]:
+def finding_of_nothing(world: Sandbox, standard: str, control: str, key: str = "0") -> dict[str, Any]:
     """Return a failed finding about a resource that is not there."""
     account, home = world.organization.members[0], world.organization.home
     return samples.finding(
@@ -103,7 +107,7 @@ def finding_of_nothing(world: Sandbox, standard: str, control: str) -> dict[str,
         control,
         account=account,
         region=home,
-        resource_id=f"arn:aws:kms:{home}:{account}:key/00000000-0000-4000-8000-000000000000",
+        resource_id=f"arn:aws:kms:{home}:{account}:key/00000000-0000-4000-8000-00000000000{key}",
         resource_type="AwsKmsKey",
         now=world.clock.now(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,11 +20,13 @@ from moto import mock_aws
 from sharr.attempts import (
     KEPT,
     LOOK_LEASE,
+    RECORD,
     RUNBOOK_LEASE,
     Attempt,
     Attempts,
     Conflict,
     Known,
+    LaterRecord,
     Lease,
     LeaseLost,
     Stopped,
@@ -35,6 +37,7 @@ from sharr.attempts import (
 )
 from sharr.catalogue import Catalogue
 from sharr.finding import Compliance, Finding, RecordState, Severity, Trigger, Workflow
+from sharr.limits import Limits, Turn
 from sharr.looks import Looks
 from sharr.runtime.planning import new_journal
 
@@ -108,6 +111,7 @@ def finding(uid: str = "finding-1", observed_at: datetime = NOW) -> Finding:
         parameters={},
         workflow=Workflow.NEW,
         record_state=RecordState.ACTIVE,
+        created_at=NOW,
         observed_at=observed_at,
         changed_at=observed_at,
         note=None,
@@ -708,6 +712,56 @@ def test_what_went_on_while_it_was_told_is_told_again_and_the_others_are_not(tab
     assert table.due(NOW + timedelta(days=1)) == [done.id]
 
 
+def test_of_two_that_tell_the_same_at_the_same_time_one_counts_it(table: Attempts) -> None:
+    """Only the outcome was a condition: both were noted as told, and a digest counted twice."""
+    done = ended(table, attempt())
+    counted: list[str] = []
+
+    def beside(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
+        counted.extend(a.id for a in attempts)
+        return []
+
+    table.mark_published([done], beside)
+    with pytest.raises(Conflict, match=done.id):
+        table.mark_published([done], beside)
+
+    assert counted == [done.id] * 2  # asked for twice; the second transaction was refused, and this with it
+
+
+class Busy:
+    """A client whose transactions are in conflict with another one, *times* times."""
+
+    def __init__(self, client: Any, times: int) -> None:
+        self._client, self.times, self.exceptions = client, times, client.exceptions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803  # boto3's name
+        if self.times:
+            self.times -= 1
+            reasons = [{"Code": "TransactionConflict"}, *({"Code": "None"} for _ in TransactItems[1:])]
+            error: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+            raise self.exceptions.TransactionCanceledException(error, "TransactWriteItems")
+        return self._client.transact_write_items(TransactItems=TransactItems)
+
+
+def test_a_transaction_in_conflict_is_tried_again_and_not_for_ever(table: Attempts, client: Any) -> None:
+    done = ended(table, attempt())
+    pauses: list[float] = []
+
+    with pytest.raises(ClientError, match="TransactionCanceled"):
+        Attempts(Busy(client, 99), TABLE, pauses.append).mark_published([done])
+    assert len(pauses) == 5
+    assert sum(pauses) < 4
+
+    Attempts(Busy(client, 3), TABLE, pauses.append).mark_published([done])
+
+    found = table.get(done.id)
+    assert found
+    assert found.published == said(done)
+
+
 # --- reading many
 
 
@@ -749,7 +803,9 @@ def looks(table: Attempts, told: list[Attempt], now: datetime) -> Looks:
     """Looks that know no remediation and no account: what they settle, they settle by the table alone."""
     nothing: Any = None
     catalogue = Catalogue({}, {}, nothing, "1")
-    return Looks(catalogue, nothing, table, nothing, nothing, nothing, told.extend, lambda: now, lambda _: None)
+    return Looks(
+        catalogue, nothing, table, nothing, nothing, nothing, nothing, told.extend, lambda: now, lambda _: None
+    )
 
 
 def test_automation_repaired_again_what_a_person_took_back_while_it_waited(table: Attempts) -> None:
@@ -879,3 +935,100 @@ TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
     max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+# --- lines in which held attempts wait
+
+
+def held(table: Attempts, number: int, *, line: str = "hour", control: str = "KMS.4", **changes: Any) -> Attempt:
+    created_at = stamp(NOW + number * timedelta(seconds=1))
+    one = attempt(f"f-{number}", lease_key=f"{KEY}-{number}", control=control, created_at=created_at, **changes)
+    mine, lease = claimed(table, one)
+    return table.hold(dataclasses.replace(mine, outcome="HELD", line=line), lease)
+
+
+def test_what_is_held_is_not_due_and_waits_in_its_line_the_oldest_first_but_persons_before(table: Attempts) -> None:
+    third, first, second = (held(table, n) for n in (3, 1, 2))
+    person = held(table, 9, trigger="remediate", request="press")
+    held(table, 4, line="control#S3.5", control="S3.5")
+
+    assert table.due(NOW + timedelta(days=900)) == []
+    assert table.held("hour", 10) == [person.id, first.id, second.id, third.id]
+    assert table.held("hour", 2) == [person.id, first.id]
+
+
+def test_controls_in_whose_lines_somebody_waits_are_found_each_once(table: Attempts) -> None:
+    assert table.held_controls() == []
+    for number, control in enumerate(("S3.5", "KMS.4", "KMS.4", "KMS.40", "S3.13", "S3.5")):
+        held(table, number, line=f"control#{control}", control=control)
+
+    assert table.held_controls() == ["KMS.4", "KMS.40", "S3.13", "S3.5"]
+    assert len(table.held("control#KMS.4", 10)) == 2
+    assert len(table.held("control#S3.5", 1)) == 1
+
+
+def test_what_is_let_go_on_is_due_again_and_is_let_go_on_once(table: Attempts) -> None:
+    one = held(table, 1)
+    assert table.release(one, NOW + MINUTE, reserved=True)
+    assert not table.release(one, NOW + MINUTE, reserved=True)
+
+    assert table.held("hour", 10) == []
+    assert table.due(NOW + MINUTE) == [one.id]
+    now = table.get(one.id)
+    assert now
+    assert (now.reserved, now.line) == (True, "")
+    assert not table.release(now, NOW, reserved=True), "it is in no line"
+
+
+def test_a_record_of_a_later_release_is_not_touched(table: Attempts, client: Any) -> None:
+    mine, _ = claimed(table, attempt("f-1"))
+    other, _ = claimed(table, attempt("f-2", lease_key=OTHER_KEY))
+    client.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"attempt#{mine.id}"}, "sk": {"S": "-"}},
+        UpdateExpression="SET #r = :later",
+        ExpressionAttributeNames={"#r": "record"},
+        ExpressionAttributeValues={":later": {"N": str(RECORD + 1)}},
+    )
+    with pytest.raises(LaterRecord, match="later release"):
+        table.get(mine.id)
+    assert table.get_many([mine.id, other.id]) == [other]
+
+
+def test_a_record_of_the_first_release_is_read(table: Attempts, client: Any) -> None:
+    mine, _ = claimed(table, attempt("f-1"))
+    new = ("reserved", "turn", "#line", "tripped", "#record")
+    client.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"attempt#{mine.id}"}, "sk": {"S": "-"}},
+        UpdateExpression=f"REMOVE {', '.join(new)}",
+        ExpressionAttributeNames={"#line": "line", "#record": "record"},
+    )
+    read = table.get(mine.id)
+    assert read
+    assert dataclasses.replace(read, record=RECORD) == mine
+
+
+def test_the_end_of_a_turn_counts_or_stops_and_a_turn_that_ran_out_does_not_keep_the_end_from_being_saved(
+    table: Attempts, client: Any
+) -> None:
+    limits = Limits(client, TABLE, 100, 2)
+
+    def turn(number: int, outcome: str) -> None:
+        mine, lease = claimed(table, attempt(f"f-{number}", lease_key=f"{KEY}-{number}"))
+        assert limits.admit(mine.id, "KMS.4", NOW, automatic=True, reserved=True)
+        done = dataclasses.replace(mine, turn=True, outcome=outcome, why="because")
+        table.end(done, lease, NOW)
+
+    turn(1, "REMEDIATED")
+    assert limits.turn_of("KMS.4") == Turn(1, "", "", "")
+    turn(2, "COMPLIANT")
+    assert limits.turn_of("KMS.4") == Turn(1, "", "", "")
+    mine, lease = claimed(table, attempt("f-3", lease_key=f"{KEY}-3"))
+    limits.admit("somebody else", "KMS.4", NOW, automatic=True, reserved=True)
+    over = table.end(dataclasses.replace(mine, turn=True, outcome="FAILED", why="because"), lease, NOW)
+    assert table.get(over.id) == over
+    assert limits.turn_of("KMS.4").running == "somebody else"
+    limits.give_back("somebody else", "KMS.4")
+    turn(4, "FAILED")
+    assert limits.turn_of("KMS.4") == Turn(1, "", "", "because")

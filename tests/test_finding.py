@@ -89,6 +89,7 @@ def test_a_finding_is_read_whole():
         parameters={"requiredTagKeys": ("owner", "cost")},
         workflow=Workflow.NEW,
         record_state=RecordState.ACTIVE,
+        created_at=parsed.created_at,
         observed_at=datetime(2026, 1, 31, 11, 0, 0, 123456, tzinfo=UTC),
         changed_at=NOW,
         note=parsed.note,

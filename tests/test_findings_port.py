@@ -77,7 +77,7 @@ FINDING = parse_finding(a_raw_finding(), STANDARDS)
 def test_a_finding_is_read_again_by_its_id_and_product_and_is_what_it_is_now() -> None:
     hub = Hub([a_raw_finding(Workflow={"Status": "SUPPRESSED"})])
 
-    found = port(hub).read_again(FINDING)
+    found = port(hub).read_again(FINDING.uid, FINDING.product_arn)
 
     assert (found.uid, found.workflow.value) == (FINDING.uid, "SUPPRESSED")
     (asked,) = hub.asked
@@ -90,12 +90,12 @@ def test_a_finding_is_read_again_by_its_id_and_product_and_is_what_it_is_now() -
 @pytest.mark.parametrize("found", [[], [a_raw_finding(), a_raw_finding()]], ids=["none", "two"])
 def test_a_finding_that_is_not_there_or_not_clear_is_none(found: list[Json]) -> None:
     with pytest.raises(NoSuchFinding, match=FINDING.uid):
-        port(Hub(found)).read_again(FINDING)
+        port(Hub(found)).read_again(FINDING.uid, FINDING.product_arn)
 
 
 def test_a_finding_that_is_malformed_by_now_is_refused() -> None:
     with pytest.raises(MalformedFinding):
-        port(Hub([a_raw_finding(AwsAccountId="333333333333")])).read_again(FINDING)
+        port(Hub([a_raw_finding(AwsAccountId="333333333333")])).read_again(FINDING.uid, FINDING.product_arn)
 
 
 # --- writing

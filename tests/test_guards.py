@@ -13,7 +13,7 @@ from sharr.guards import GUARDS, Facts, needs_rereading, refusal_for
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 ACCOUNT, OTHER = "222222222222", "333333333333"
-TRIGGERS: tuple[Trigger, ...] = ("automatic", "remediate", "preview", "undo")
+TRIGGERS: tuple[Trigger, ...] = ("automatic", "remediate", "preview", "undo", "recheck")
 REPAIRS = tuple(NOW - timedelta(days=days) for days in (1, 3, 6))
 
 FINDING = Finding(
@@ -33,6 +33,7 @@ FINDING = Finding(
     parameters={},
     workflow=Workflow.NEW,
     record_state=RecordState.ACTIVE,
+    created_at=NOW,
     observed_at=NOW,
     changed_at=NOW,
     note=None,
@@ -46,6 +47,8 @@ GOOD = Facts(
     automatic_accounts=frozenset(),
     excluded_accounts=frozenset(),
     automatic_controls=frozenset({"S3.5"}),
+    repair_since="",
+    asked=False,
     button_repairs="any control",
     hold=None,
     repairs=(),
@@ -56,7 +59,7 @@ GOOD = Facts(
 
 def facts(trigger: Trigger, **changes: Any) -> Facts:
     """Return facts that no guard refuses, but for *changes*; names of Finding change the finding."""
-    of_finding = {k: v for k, v in changes.items() if k in ("workflow", "record_state", "compliance")}
+    of_finding = {k: v for k, v in changes.items() if k in ("workflow", "record_state", "compliance", "created_at")}
     rest = {k: v for k, v in changes.items() if k not in of_finding}
     return dataclasses.replace(GOOD, trigger=trigger, finding=dataclasses.replace(FINDING, **of_finding), **rest)
 
@@ -71,9 +74,10 @@ def refused_for(**changes: Any) -> dict[str, set[Trigger]]:
     return found
 
 
-ALL = {"automatic", "remediate", "preview", "undo"}
+ALL = {"automatic", "remediate", "preview", "undo", "recheck"}
 NOT_UNDO = ALL - {"undo"}
 REPAIRING = {"automatic", "remediate"}
+LOOKING = REPAIRING | {"recheck"}
 # What is wrong, and for which triggers the attempt is refused, by the guard's name.
 ROWS: list[tuple[str, dict[str, Any], dict[str, set[str]]]] = [
     ("nothing is wrong", {}, {}),
@@ -87,15 +91,32 @@ ROWS: list[tuple[str, dict[str, Any], dict[str, set[str]]]] = [
     ("automation is for it", {"automatic_accounts": frozenset({ACCOUNT})}, {}),
     ("automatic are not known", {"automatic_accounts": None}, {"account-not-automatic": {"automatic"}}),
     ("suppressed", {"workflow": Workflow.SUPPRESSED}, {"suppressed": REPAIRING}),
-    ("archived", {"record_state": RecordState.ARCHIVED}, {"archived": REPAIRING}),
-    ("passed", {"compliance": Compliance.PASSED}, {"not-failed": REPAIRING}),
-    ("a warning", {"compliance": Compliance.WARNING}, {"not-failed": REPAIRING}),
-    ("not available", {"compliance": Compliance.NOT_AVAILABLE}, {"not-failed": REPAIRING}),
+    ("archived", {"record_state": RecordState.ARCHIVED}, {"archived": LOOKING}),
+    ("passed", {"compliance": Compliance.PASSED}, {"not-failed": LOOKING}),
+    ("a warning", {"compliance": Compliance.WARNING}, {"not-failed": LOOKING}),
+    ("not available", {"compliance": Compliance.NOT_AVAILABLE}, {"not-failed": LOOKING}),
     ("notified", {"workflow": Workflow.NOTIFIED}, {"not-new": {"automatic"}}),
     ("resolved", {"workflow": Workflow.RESOLVED}, {"not-new": {"automatic"}}),
     ("off", {"automatic_controls": frozenset()}, {"not-switched-on": {"automatic"}}),
     ("another is on", {"automatic_controls": frozenset({"S3.50", "s3.5"})}, {"not-switched-on": {"automatic"}}),
     ("all are on", {"automatic_controls": frozenset({"*"})}, {}),
+    ("of the day", {"repair_since": "2026-01-31", "last_of_finding": None}, {"nothing-to-undo": {"undo"}}),
+    (
+        "of the day before",
+        {"repair_since": "2026-02-01", "last_of_finding": None},
+        {"in-backlog": {"automatic"}, "nothing-to-undo": {"undo"}},
+    ),
+    ("of the day before, and repaired by us before", {"repair_since": "2026-02-01"}, {}),
+    (
+        "of the day before, and a job asks",
+        {"repair_since": "2026-02-01", "last_of_finding": None, "asked": True},
+        {"nothing-to-undo": {"undo"}},
+    ),
+    (
+        "the day cannot be read",
+        {"repair_since": "2026-02-31", "last_of_finding": None},
+        {"in-backlog": {"automatic"}, "nothing-to-undo": {"undo"}},
+    ),
     ("preview only", {"button_repairs": "preview only"}, {"button-limited": {"remediate"}}),
     ("the button is for what is on", {"button_repairs": "switched-on controls"}, {}),
     (
@@ -178,6 +199,8 @@ def test_of_several_refusals_the_first_of_the_table_is_said() -> None:
         ("remediate", timedelta(0), True),
         ("preview", timedelta(0), True),
         ("undo", timedelta(0), True),
+        ("recheck", timedelta(0), False),
+        ("recheck", timedelta(minutes=6), True),
     ],
 )
 def test_a_finding_is_read_again_for_buttons_and_after_five_minutes(

@@ -1,4 +1,4 @@
-"""Limits: so many repairs an hour, first repairs one by one, the oldest first, nothing lost; on the table and deployed."""
+"""Limits: so many repairs an hour, first repairs one by one, the oldest first, nothing lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from sandbox.additions import securityhub
 from sandbox.world import Sandbox
 from sharr.finding import REMEDIATE
 from sharr.limits import HOUR_LINE, Held, Limits, Turn, control_line, hour_of, may_begin
@@ -216,6 +215,26 @@ def test_first_repairs_of_a_control_are_made_one_at_a_time(stage: Stage) -> None
     assert ("REMEDIATED", "PENDING", "HELD") in seen, "the oldest next"
     assert not any(outcomes.count("PENDING") > 1 and outcomes[1] != "REMEDIATED" for outcomes in seen)
     assert ("REMEDIATED", "REMEDIATED", "REMEDIATED") in seen
+
+
+def test_what_waited_is_not_repaired_if_a_person_suppressed_it_meanwhile_or_it_passed(stage: Stage) -> None:
+    minutes(stage, 60)
+    for _ in range(4):
+        stage.publish(stage.finding(stage.key()))
+    kept, suppressed, passed = (stage.publish(stage.finding(stage.key())) for _ in range(3))
+    assert {stage.attempt(f).outcome for f in (kept, suppressed, passed)} == {"HELD"}
+    handle = {"Id": suppressed["Id"], "ProductArn": suppressed["ProductArn"]}
+    stage.hub.batch_update_findings(FindingIdentifiers=[handle], Workflow={"Status": "SUPPRESSED"})
+    now_passed = stage.finding(passed["Resources"][0]["Id"])
+    now_passed["Compliance"]["Status"] = "PASSED"
+    stage.publish(now_passed)
+
+    minutes(stage, 62)
+
+    assert [stage.attempt(f).outcome for f in (kept, suppressed, passed)] == ["REMEDIATED", "SKIPPED", "SKIPPED"]
+    assert stage.attempt(suppressed).guard == "suppressed"
+    assert not stage.rotates(suppressed["Resources"][0]["Id"])
+    assert not stage.rotates(passed["Resources"][0]["Id"])
 
 
 def test_automation_of_a_control_stops_at_a_first_repair_that_failed_and_goes_on_when_resumed(stage: Stage) -> None:

@@ -262,6 +262,7 @@ def test_a_message_shows_what_changed_to_people_and_programs() -> None:
     assert "  rotates: false -> true" in parts["email"]
     assert json.loads(parts["https"])["differences"] == [{"property": "rotates", "before": "false", "after": "true"}]
     assert {k: v["StringValue"] for k, v in message["MessageAttributes"].items()} == {
+        "kind": "outcome",
         "outcome": "REMEDIATED",
         "control": "KMS.4",
         "account": "222222222222",
@@ -269,6 +270,19 @@ def test_a_message_shows_what_changed_to_people_and_programs() -> None:
         "severity": "MEDIUM",
         "trigger": "automatic",
     }
+
+
+def test_a_trip_says_first_that_automation_stopped_and_can_be_filtered() -> None:
+    message = message_for(attempt("FAILED", tripped="its first repair failed"), REMEDIATION, "eu-west-1", "12 left out")
+    parts = json.loads(message["Message"])
+
+    assert message["Subject"] == "SHARR stopped KMS.4: FAILED 222222222222 eu-west-1"
+    assert parts["email"].startswith(
+        "SHARR does not repair KMS.4 by itself any more: its first repair failed.\nFAILED: "
+    )
+    assert parts["email"].endswith("\n\n12 left out")
+    assert message["MessageAttributes"]["kind"]["StringValue"] == json.loads(parts["sqs"])["kind"] == "trip"
+    assert json.loads(parts["sqs"])["left_out"] == "12 left out"
 
 
 def test_a_title_cannot_forge_a_line_of_the_mail() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sharr.attempts import Attempt, Attempts, Conflict, Outcome, said
 from sharr.catalogue import Catalogue
 from sharr.findings_port import FindingsPort
+from sharr.messages import Messages
 from sharr.publishing import NotTold, Publisher, send_ids
 from sharr.settings import Settings, settings_from
 from tests.harness import remediation_of
@@ -70,7 +71,11 @@ def attempt(number: int = 1, outcome: Outcome = "REMEDIATED", workflow: str = "N
 
 @dataclass
 class World:
-    """Table, findings, topic, log and metrics that remember; *refuse* says what each of them does not take."""
+    """
+    Table, findings, topic, log and metrics that remember; *refuse* says what each of them does not take.
+
+    One message each (Notify = each), and no limit: digests are in tests/test_messages.py.
+    """
 
     attempts: list[Attempt]
     refuse: dict[str, str] = field(default_factory=dict)
@@ -87,6 +92,7 @@ class World:
             settings=SETTINGS,
             attempts=cast("Attempts", self),
             findings=cast("FindingsPort", self),
+            messages=cast("Messages", self),
             topic=self,
             log=self.lines.append,
             measure=lambda ended: self.measured.extend(a.id for a in ended),
@@ -97,7 +103,17 @@ class World:
     def get_many(self, ids: Iterable[str]) -> list[Attempt]:
         return [a for a in self.attempts if a.id in ids]
 
-    def mark_published(self, attempts: Iterable[Attempt]) -> None:
+    def reserve(self, wanted: int, now: datetime) -> int:
+        assert now == NOW
+        return wanted
+
+    def give_back(self, count: int, now: datetime) -> None:
+        """Refused messages are given back to the hour: tests/test_messages.py."""
+
+    def left_out(self) -> None:
+        """Nothing was left out."""
+
+    def mark_published(self, attempts: Iterable[Attempt], beside: Any) -> None:
         told = {a.id: said(a) for a in attempts if a.id not in self.moved_on}
         self.attempts = [dataclasses.replace(a, published=told.get(a.id, a.published)) for a in self.attempts]
         if self.moved_on:
@@ -136,6 +152,7 @@ SETTINGS: Settings = settings_from(
         "TABLE_NAME": "t",
         "OUTCOME_QUEUE_URL": "q",
         "TOPIC_ARN": TOPIC,
+        "NOTIFY": "each",
     }
 )
 
@@ -282,7 +299,7 @@ def test_an_attempt_that_goes_on_while_it_is_told_is_logged_and_does_not_fail_th
     assert world.publish() == {}
 
     assert [a.published for a in world.attempts] == ["", "REMEDIATED"]
-    assert [line["message"] for line in world.lines][-1] == "an attempt went on while it was told"
+    assert [line["message"] for line in world.lines][-1] == "not noted as told"
 
 
 # --- through the port
@@ -371,5 +388,5 @@ def test_ids_are_sent_ten_at_a_time(number: int, wanted: list[int]) -> None:
 
 
 def test_an_id_that_the_queue_refused_is_an_error() -> None:
-    with pytest.raises(NotTold, match="1 ids were not sent: InternalError"):
+    with pytest.raises(NotTold, match="1 messages were not sent: InternalError"):
         send_ids(Queue("attempt-2"), "q", [attempt(n) for n in range(3)])

@@ -59,6 +59,7 @@ class World:
     sent: list[tuple[str, str]] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
     released: list[Attempt] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
 
     def feed(self, now: datetime, may_repair: Any) -> int:
         return 0
@@ -84,18 +85,35 @@ class World:
         self.settled.append(attempt_id)
 
     def send_message(self, QueueUrl: str, MessageBody: str) -> dict[str, Any]:  # noqa: N803  # boto3's names
-        self.sent.append((QueueUrl, json.loads(MessageBody)["attempt"]))
+        self.sent += [(QueueUrl, one) for one in json.loads(MessageBody).values()]
         return {}
 
     def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803  # boto3's names
-        self.sent += [(QueueUrl, json.loads(e["MessageBody"])["attempt"]) for e in Entries]
+        self.sent += [(QueueUrl, one) for e in Entries for one in json.loads(e["MessageBody"]).values()]
         return {}
+
+
+@dataclass
+class Digests:
+    """The digests of a World that are due; those that are taken are another sweep's."""
+
+    world: World
+
+    def due(self, now: datetime) -> list[tuple[str, str]]:
+        assert now == NOW
+        return [(pk, stamp(NOW)) for pk in self.world.digests]
+
+    def postpone(self, pk: str, due_at: str, until: datetime) -> bool:
+        assert due_at == stamp(NOW)
+        self.world.until[pk] = until
+        return pk not in self.world.taken
 
 
 def swept(monkeypatch: pytest.MonkeyPatch, world: World) -> dict[str, int]:
     monkeypatch.setattr(wiring, "now", lambda: NOW)
     monkeypatch.setattr(wiring, "settings", lambda: SETTINGS)
     monkeypatch.setattr(wiring, "attempts", lambda: world)
+    monkeypatch.setattr(wiring, "messages", lambda: Digests(world))
     monkeypatch.setattr(wiring, "client", lambda _service: world)
     monkeypatch.setattr(wiring, "looks", lambda: world)
     monkeypatch.setattr(wiring, "limits", lambda: None)
@@ -134,7 +152,18 @@ def test_each_attempt_goes_to_where_it_belongs(monkeypatch: pytest.MonkeyPatch) 
         ("sc", "attempt-1"),
     ]
     assert world.settled == ["attempt-4"]
-    assert counts == {"looks": 2, "untold": 2, "runbooks": 1, "orphans": 0, "failed": 0}
+    assert counts == {"looks": 2, "untold": 2, "runbooks": 1, "orphans": 0, "failed": 0, "digests": 0}
+
+
+def test_digests_whose_quarter_is_over_go_to_the_outcome_queue_by_one_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [f"digest#{n}" for n in range(12)]
+    world = World([], digests=keys, taken={"digest#3"})
+
+    counts = swept(monkeypatch, world)
+
+    assert sorted(world.sent) == sorted(("outcome", key) for key in keys if key != "digest#3")
+    assert counts["digests"] == 11
+    assert set(world.until.values()) == {NOW + timedelta(minutes=15)}
 
 
 def test_what_was_sent_is_due_again_in_fifteen_minutes_and_a_runbook_in_five(monkeypatch: pytest.MonkeyPatch) -> None:

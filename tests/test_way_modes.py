@@ -84,7 +84,7 @@ def test_an_account_without_roles_is_told_and_repaired_once_they_are_there() -> 
             resource_type="AwsKmsKey", shape="consolidated", now=world.clock.now(),
         )  # fmt: skip
         securityhub.publish(world, finding)
-        world.run()
+        world.settle()
         attempts = Attempts(
             world.identity.client("dynamodb", organization.admin, organization.home), outputs["TableName"]
         )
@@ -97,7 +97,7 @@ def test_an_account_without_roles_is_told_and_repaired_once_they_are_there() -> 
         world.advance(3600)
         again = {**finding, "LastObservedAt": world.clock.now().isoformat(), "UpdatedAt": world.clock.now().isoformat()}
         securityhub.publish(world, again)
-        world.run()
+        world.settle()
         second = attempts.get(attempts.known(finding["Id"], "-").finding["attempt"])
         assert second
         assert second.id != attempt.id
@@ -108,6 +108,6 @@ def test_an_account_without_roles_is_told_and_repaired_once_they_are_there() -> 
         world.advance(3600)
         later = {**finding, "LastObservedAt": world.clock.now().isoformat(), "UpdatedAt": world.clock.now().isoformat()}
         securityhub.publish(world, later)
-        world.run()
+        world.settle()
 
         assert place.client("kms").get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]

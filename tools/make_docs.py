@@ -41,6 +41,7 @@ COLUMNS: Final = 120
 TRIGGERS: Final[Mapping[Trigger, str]] = {
     "automatic": "by itself",
     **{action.trigger: action.name.removesuffix(" with SHARR") for action in CUSTOM_ACTIONS},
+    "recheck": "recheck",
 }
 PLACES: Final = {"lambda": "function", "runbook": "runbook"}
 _PART: Final = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
@@ -179,7 +180,7 @@ def statuses_table() -> str:
     for outcome in get_args(Outcome):
         status = {w: status_for(_attempt(outcome, w)) or "stays" for w in Workflow}
         others = {status[w] for w in (Workflow.NEW, Workflow.NOTIFIED)}
-        notes = [writes_note(_attempt(outcome, Workflow.NEW, trigger)) for trigger in TRIGGERS]
+        notes = [writes_note(_attempt(outcome, Workflow.NEW, trigger)) for trigger in TRIGGERS if trigger != "recheck"]
         silent = outcome in ("WAITING", "HELD", "RETRY")
         note = "none" if silent else "yes" if all(notes) else "for buttons only"
         rows.append(

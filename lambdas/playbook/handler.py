@@ -21,7 +21,7 @@ def handle(record: SQSRecord) -> None:
     settings = wiring.settings()
     try:
         body: Any = json.loads(record.body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: nested deeper than the parser goes
         return lay_aside(record, "the message is not JSON")
     if isinstance(body, dict) and body.keys() == {"attempt"} and isinstance(body["attempt"], str):
         wiring.looks().again(body["attempt"])

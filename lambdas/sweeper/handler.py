@@ -1,5 +1,6 @@
 """
-The sweeper: every minute sends on what is due again, what was not told, and runbooks whose end nobody reported.
+The sweeper: every minute sends on what is due again, what was not told, digests whose quarter is over, and runbooks
+whose end nobody reported.
 
 It lets held attempts go on where a limit has room, and feeds backlog jobs.
 """
@@ -16,9 +17,10 @@ from sharr.attempts import Attempt
 from sharr.backlog import Backlog
 from sharr.catalogue import compiled
 from sharr.lines import released
-from sharr.publishing import send_bodies, send_ids
+from sharr.publishing import send_bodies, send_digests, send_ids
 from sharr.runbooks import Runbooks
 
+COUNTED = ("looks", "untold", "runbooks", "orphans", "failed", "released", "digests", "backlog")
 SENT_AGAIN_AFTER = timedelta(minutes=15)
 RUNBOOK_SEEN_AGAIN_AFTER = timedelta(minutes=5)
 
@@ -30,7 +32,7 @@ def sweep() -> dict[str, int]:
     now = wiring.now()
     settings = wiring.settings()
     queues: dict[str, list[Attempt]] = defaultdict(list)
-    counts = {"looks": 0, "untold": 0, "runbooks": 0, "orphans": 0, "failed": 0, "released": 0, "backlog": 0}
+    counts = dict.fromkeys(COUNTED, 0)
     due = wiring.attempts().due(now)
     for start in range(0, len(due), 100):
         for attempt in wiring.attempts().get_many(due[start : start + 100]):
@@ -54,6 +56,10 @@ def sweep() -> dict[str, int]:
         counts["released"] += _send_on(attempt, queues) == "looks"
     for queue, attempts in queues.items():
         send_ids(wiring.client("sqs"), queue, attempts)
+    again = now + SENT_AGAIN_AFTER
+    digests = [pk for pk, due_at in wiring.messages().due(now) if wiring.messages().postpone(pk, due_at, again)]
+    send_digests(wiring.client("sqs"), settings.outcome_queue, digests)
+    counts["digests"] = len(digests)
     counts["backlog"] = backlog().feed(now, lambda: wiring.limits().room(now) > 0)
     return counts
 

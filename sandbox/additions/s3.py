@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from moto.iam.access_control import PermissionResult
 from moto.s3.exceptions import S3ClientError
-from moto.s3.models import S3Backend, s3_backends
+from moto.s3.models import FakeBucket, S3Backend, s3_backends
 from moto.s3.responses import S3Response
 from moto.s3control.models import s3control_backends
 
@@ -56,6 +57,16 @@ def install(world: World, patches: Patches) -> None:
     def get_bucket_encryption(backend: Any, bucket_name: str) -> Any:
         return get_encryption(backend, bucket_name) or _ENCRYPTED
 
+    get_permission = FakeBucket.get_permission
+
+    def without_conditions(bucket: Any, action: str, resource: str) -> Any:
+        """
+        moto knows no conditions, so that "Deny unless TLS" denies all. Who may is decided where all calls go through.
+        """
+        judged = get_permission(bucket, action, resource)
+        return PermissionResult.NEUTRAL if judged is PermissionResult.DENIED else judged
+
+    patches.attribute(FakeBucket, "get_permission", without_conditions)
     on_bucket, on_key = S3Response._bucket_response, S3Response._key_response
 
     def put_bucket_policy(backend: Any, bucket_name: str, policy: Any) -> None:

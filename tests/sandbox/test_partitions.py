@@ -45,14 +45,14 @@ def test_a_finding_is_repaired_by_rule_and_undone_by_button(partition: str, regi
         wanted = {"Id": [{"Value": finding["Id"], "Comparison": "EQUALS"}]}
 
         securityhub.publish(world, finding)
-        world.run()
+        world.settle()
 
         assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
         assert hub.get_findings(Filters=wanted)["Findings"][0]["Workflow"]["Status"] == "RESOLVED"
 
         action_arn = custom_action_arn(UNDO, account=organization.admin, region=organization.home)
         securityhub.press(world, action_arn, [finding["Id"]])
-        world.run()
+        world.settle()
 
         assert not kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
         assert (world.troubles, world.not_known()) == ([], [])

@@ -68,6 +68,7 @@ def connect(
     receives: int = 2,
     timeout: int = 10,
     batch: int = 10,
+    window: int = 0,
     partial: bool = True,
 ) -> str:
     """Make queue, dead-letter queue, role, function and mapping; return the queue's URL."""
@@ -98,6 +99,7 @@ def connect(
         EventSourceArn=QUEUE,
         FunctionName="worker",
         BatchSize=batch,
+        MaximumBatchingWindowInSeconds=window,
         FunctionResponseTypes=["ReportBatchItemFailures"] if partial else [],
     )
     return str(url)
@@ -128,6 +130,79 @@ def test_messages_come_in_batches_and_are_deleted(world: Sandbox) -> None:
 
     assert batches(world) == [["1", "2"], ["3"]]
     assert world.queues.contents(QUEUE) == []
+
+
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventsourcemapping.html#invocation-eventsourcemapping-batching
+def test_a_batch_is_gathered_until_its_window_is_over(world: Sandbox) -> None:
+    url = connect(world, FAILS_ON_BAD, batch=100, window=20)
+    send(world, url, *map(str, range(12)))
+
+    world.run()
+    world.advance(10)
+    assert batches(world) == []
+    send(world, url, "late")
+    world.advance(15)
+
+    assert batches(world) == [[*map(str, range(12)), "late"]]
+    assert world.queues.contents(QUEUE) == []
+
+
+def test_the_window_opens_anew_with_the_first_message_after_a_batch(world: Sandbox) -> None:
+    url = connect(world, FAILS_ON_BAD, batch=100, window=20)
+    send(world, url, "1")
+    world.advance(100)
+    send(world, url, "2")
+
+    world.advance(10)
+    assert batches(world) == [["1"]]
+    world.advance(15)
+
+    assert batches(world) == [["1"], ["2"]]
+
+
+def test_a_full_batch_does_not_wait_and_the_rest_does(world: Sandbox) -> None:
+    url = connect(world, FAILS_ON_BAD, batch=25, window=20)
+    send(world, url, *map(str, range(60)))
+
+    world.run()
+    assert [len(batch) for batch in batches(world)] == [25, 25]
+    world.advance(25)
+
+    assert [len(batch) for batch in batches(world)] == [25, 25, 10]
+
+
+def test_a_full_payload_does_not_wait_and_no_batch_is_larger(world: Sandbox) -> None:
+    url = connect(world, FAILS_ON_BAD, batch=100, window=20)
+    send(world, url, *["x" * 250_000] * 25)
+
+    world.run()
+    assert [len(batch) for batch in batches(world)] == [24]
+    world.advance(25)
+
+    assert [len(batch) for batch in batches(world)] == [24, 1]
+
+
+def test_settling_waits_for_what_is_gathered_and_for_nothing_else(world: Sandbox) -> None:
+    url = connect(world, FAILS_ON_BAD, batch=100, window=20)
+    world.settle()
+    assert (world.clock.now() - datetime(2024, 5, 15, 9, 0, tzinfo=UTC)).total_seconds() < 15
+    send(world, url, "1", "bad")
+
+    world.settle()
+
+    assert batches(world) == [["1", "bad"]]
+    assert [message["body"] for message in world.queues.contents(QUEUE)] == ["bad"]
+
+
+def test_settling_does_not_wait_for_ever_for_what_cannot_be_received(world: Sandbox) -> None:
+    url = connect(world, FAILS_ON_BAD, batch=100, window=20)
+    allow(world, ("sqs:DeleteMessage",))
+    send(world, url, "1")
+
+    world.settle()
+
+    assert batches(world) == []
+    assert "sqs:receivemessage" in (world.troubles[-1].error or "").lower()
 
 
 # https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event

@@ -47,7 +47,7 @@ def test_rule_for_automatic_repairs_is_off_until_a_control_is_listed(assembly: A
     rules = assembly.resources(f"Playbook{standard.name}", "AWS::Events::Rule")
 
     further = {f"Automatic{n}" for n in range(2, len(chunks(standard, served_by(standard))) + 1)}
-    assert rules.keys() == {"Automatic", "Buttons"} | further
+    assert rules.keys() == {"Automatic", "Buttons", "Recheck"} | further
     assert all(rules[name]["State"] == {"Fn::If": ["TakesAllControls", "ENABLED", "DISABLED"]} for name in further)
     assert rules["Automatic"]["State"] == {"Fn::If": ["HasAutomaticControls", "ENABLED", "DISABLED"]}
     controls = rules["Automatic"]["EventPattern"]["detail"]["findings"]["Compliance"]["SecurityControlId"]

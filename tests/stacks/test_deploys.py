@@ -60,7 +60,7 @@ def test_a_finding_is_repaired_in_a_member_and_in_the_admin_account_which_is_one
         )
         securityhub.publish(world, found)
 
-    world.run()
+    world.settle()
     world.advance(120)
 
     for (account, region), key in keys.items():
@@ -83,7 +83,7 @@ def test_a_control_that_is_not_switched_on_is_left_alone(world: Sandbox, assembl
     found = samples.finding("SC", "KMS.4", account=admin, region=home, resource_id=key, resource_type="AwsKmsKey")
     securityhub.publish(world, found)
 
-    world.run()
+    world.settle()
 
     assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] is False
     assert not [hop for hop in world.deliveries if hop.kind == "queue to function"]
@@ -122,6 +122,6 @@ def test_a_playbook_can_be_loaded_and_unloaded_by_an_update(world: Sandbox, asse
 
     before = count()
     world.update(assembly.folder, "sharr-admin", admin, home, {"LoadCIS300AdminStack": "yes"})
-    assert count() == before + 2
+    assert count() == before + 3
     world.update(assembly.folder, "sharr-admin", admin, home, {"LoadCIS300AdminStack": "no"})
     assert count() == before

@@ -1,0 +1,1 @@
+"""Hostile findings and events, many, through the playbook function's handler: `python -m hostile`."""
