@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types templates synth publish bench sandbox judge docs setup hostile clean
+.PHONY: demo test lint types templates synth publish bench sandbox judge docs setup hostile faults clean
 
 demo: $(SYNCED)           ## deploy to an emulated organization, break it, watch it being repaired
 	@$(BIN)/python -m sandbox.demo $(ARGS)
@@ -22,7 +22,7 @@ lint: $(SYNCED)
 	$(BIN)/ruff format --check .
 
 types: $(SYNCED)
-	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks judge hostile tests
+	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks judge hostile faults tests
 
 synth: $(SYNCED)          ## templates into cdk.out
 	$(BIN)/python app.py
@@ -39,6 +39,9 @@ publish: $(SYNCED)        ## templates and code into BUCKET (PREFIX=sharr ORGANI
 
 bench: $(SYNCED)          ## measure the goals of docs/performance.md
 	$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(SYNCED)         ## make every call fail, one at a time; see docs/reliability.md
+	$(BIN)/python -m faults $(ARGS)
 
 sandbox: $(SYNCED)        ## the organization behind one localhost endpoint, until Ctrl-C
 	@$(BIN)/python -m sandbox $(ARGS)

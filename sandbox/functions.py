@@ -266,6 +266,7 @@ class Functions:
     invocations: list[Invocation] = field(default_factory=list)
     """Every invocation, in order of their ends."""
     _instances: dict[str, tuple[str, _Instance]] = field(default_factory=dict)
+    _standing_by: dict[str, tuple[str, _Instance]] = field(default_factory=dict)
     _folders: dict[str, Path] = field(default_factory=dict)
     _temporary: ExitStack = field(default_factory=ExitStack)
 
@@ -299,6 +300,22 @@ class Functions:
     def cold(self) -> None:
         """Drop all warm execution environments: the next invocation of each function imports its modules anew."""
         self._instances.clear()
+        self._standing_by.clear()
+
+    def stand_by(self) -> None:
+        """Put the warm execution environments aside: each is taken when its function needs another one."""
+        self._standing_by |= self._instances
+        self._instances = {}
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Within: functions run in other execution environments, as those do that Lambda runs at the same time."""
+        outer, self._instances = self._instances, {}
+        try:
+            yield
+        finally:
+            self.stand_by()
+            self._instances = outer
 
     # ---------------------------------------------------------------------------------------------------------- facts
     @staticmethod
@@ -466,9 +483,11 @@ class Functions:
             [function.code_sha_256, function.handler, function.role, function.environment_vars, function.timeout]
         )
         now = self.world.clock.now()
-        kept = self._instances.get(function.function_arn)
-        if kept is not None and kept[0] == version and now - kept[1].born < INSTANCE_LIFE:
-            return kept[1], False
+        arn = function.function_arn
+        for kept in (self._instances.get(arn), self._standing_by.pop(arn, None)):
+            if kept is not None and kept[0] == version and now - kept[1].born < INSTANCE_LIFE:
+                self._instances[arn] = kept
+                return kept[1], False
         stream = f"{now:%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
         instance = _Instance(
             function,

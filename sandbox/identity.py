@@ -49,6 +49,7 @@ from sandbox.ports import Call, Credentials, Principal
 from sandbox.quick_clients import quick_clients
 
 Hook = Callable[[Call], None]
+Around = Callable[[Call, Callable[[], Any]], Any]
 
 # Limits of AssumeRole. Source: STS API Reference, API_AssumeRole.html; IAM User Guide, id_roles_terms-and-concepts.html
 MIN_DURATION_SECONDS = 900
@@ -130,6 +131,8 @@ class IdentityCenter:
     Attributes:
         calls: every call, the refused ones too, in the order they were made.
         before, after: hooks run around the real call, after it was allowed; what a hook raises is what the caller gets.
+        around: where set, it carries out each call that was allowed: it gets the call and what passes it on, and gives
+            the service's answer, or raises. A plain ClientError reaches the caller as the service's own exception.
         usage: which roles, statements and resource policies were used.
     """
 
@@ -138,6 +141,7 @@ class IdentityCenter:
         self.calls: list[Call] = []
         self.before: list[Hook] = []
         self.after: list[Hook] = []
+        self.around: Around | None = None
         self.usage = Usage()
         self._scps = tuple(parse_policy(document, f"scp {n}") for n, document in enumerate(scps))
         self._keys: dict[str, _Key] = {}
@@ -307,7 +311,7 @@ class IdentityCenter:
                     raise
             for hook in self.before:
                 hook(call)
-            answer = self._pass_on(client, operation, parameters, call.account)
+            answer = self._carried_out(client, operation, parameters, call)
             if service == "sts" and operation == "AssumeRole":
                 self._remember_session(answer, parameters, key)
             for hook in self.after:
@@ -322,6 +326,17 @@ class IdentityCenter:
         finally:
             call.milliseconds = (time.perf_counter() - start) * 1000
             self._local.call = outer
+
+    def _carried_out(self, client: Any, operation: str, parameters: Mapping[str, Any], call: Call) -> Any:
+        if self.around is None:
+            return self._pass_on(client, operation, parameters, call.account)
+        try:
+            return self.around(call, lambda: self._pass_on(client, operation, parameters, call.account))
+        except ClientError as error:
+            if type(error) is not ClientError:
+                raise
+            typed = client.exceptions.from_code(error.response["Error"]["Code"])
+            raise typed(error.response, operation) from error
 
     def _pass_on(self, client: Any, operation: str, parameters: Mapping[str, Any], account: str) -> Any:
         if self._originals is None:

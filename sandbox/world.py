@@ -322,6 +322,12 @@ class Sandbox:
                 self._fire()
                 self.run(max_rounds)
 
+    def next_work(self) -> datetime | None:
+        """Return when the next later() job, hidden message or batching window is due; schedules are left out."""
+        jobs = self._jobs[0].due if self._jobs else None
+        moments = (jobs, self.queues.next_visible(), self.queues.next_window())
+        return min((moment for moment in moments if moment is not None), default=None)
+
     def settle(self, most: int = 20) -> None:
         """
         Run, and turn the clock until no function's batch is gathered any more.

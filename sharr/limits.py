@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import BotoCoreError, ClientError
 
 HOUR_LINE = "hour"
 TURN_AT_MOST = timedelta(hours=26)
@@ -102,7 +103,7 @@ class Limits:
         if not reserved:
             try:
                 self._count(now, behind_others=automatic)
-            except Held:
+            except (Held, ClientError, BotoCoreError):
                 if turn:
                     self.give_back(attempt, control)
                 raise

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as ConnectionFailed
+
+from sharr.runtime.planning import is_passing
 
 MEMBER_FOR = timedelta(minutes=15)
 PARAMETERS_FOR = timedelta(minutes=5)
@@ -17,7 +20,12 @@ ASSOCIATED = ("Created", "Enabled", "ENABLED", "Associated")
 
 @dataclass(slots=True)
 class Accounts:
-    """Membership, and the stack's parameters in SSM. What cannot be read is None: guards refuse then."""
+    """
+    Membership, and the stack's parameters in SSM.
+
+    What may not be read is None: guards refuse then. What cannot be read just now (throttled, 5xx, a time-out) raises:
+    the message comes back, and no finding waits for its next check because of one call.
+    """
 
     security_hub: Callable[[], Any]
     ssm: Callable[[], Any]
@@ -44,7 +52,8 @@ class Accounts:
             return True
         try:
             answer = self.security_hub().get_members(AccountIds=[account])
-        except (ClientError, BotoCoreError):
+        except (ClientError, BotoCoreError) as error:
+            _raise_if_passing(error)
             return None
         found = any(m.get("AccountId") == account and m.get("MemberStatus") in ASSOCIATED for m in answer["Members"])
         if found:
@@ -66,10 +75,16 @@ class Accounts:
             names = {name: which for which, name in self.parameters.items()}
             try:
                 answer = self.ssm().get_parameters(Names=sorted(names))
-            except (ClientError, BotoCoreError):
+            except (ClientError, BotoCoreError) as error:
+                _raise_if_passing(error)
                 return None
             values = {names[p["Name"]]: p["Value"].partition(",")[2] for p in answer["Parameters"]}
             if values.keys() != self.parameters.keys():
                 return None
             self._values, self._values_read = values, now
         return self._values[which]
+
+
+def _raise_if_passing(error: ClientError | BotoCoreError) -> None:
+    if isinstance(error, HTTPClientError | ConnectionFailed) or (isinstance(error, ClientError) and is_passing(error)):
+        raise error

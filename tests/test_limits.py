@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -104,6 +105,20 @@ def test_a_turn_is_given_back_where_the_hour_is_full(client: Any) -> None:
     with pytest.raises(Held) as held:
         of.admit("one", "KMS.4", NOW, automatic=True, reserved=False)
     assert held.value.line == HOUR_LINE
+    assert of.turn_of("KMS.4").running == ""
+
+
+def test_a_turn_is_given_back_where_the_hour_could_not_be_counted(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempt ends FAILED without a turn that its end would give back. Found by `make faults`."""
+    of, refused = limits(client, per_hour=9, first=2), {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+
+    def count(*_: Any, **__: Any) -> None:
+        raise ClientError(refused, "UpdateItem")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Limits, "_count", count)
+    with pytest.raises(ClientError):
+        of.admit("one", "KMS.4", NOW, automatic=True, reserved=False)
+
     assert of.turn_of("KMS.4").running == ""
 
 

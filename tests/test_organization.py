@@ -114,15 +114,28 @@ def test_one_member_says_nothing_of_another() -> None:
     assert (accounts.is_member(MEMBER, NOW), accounts.is_member(OTHER, NOW)) == (True, False)
 
 
-@pytest.mark.parametrize("error", [DENIED, SLOW], ids=["denied", "slow"])
-def test_where_security_hub_cannot_be_asked_nothing_is_known_and_nothing_is_remembered(error: Exception) -> None:
-    world = World(error=error)
+def test_where_security_hub_cannot_be_asked_nothing_is_known_and_nothing_is_remembered() -> None:
+    world = World(error=DENIED)
     accounts = world.accounts()
     assert accounts.is_member(MEMBER, NOW) is None
 
     world.error = None
 
     assert accounts.is_member(MEMBER, NOW) is True
+
+
+def test_what_security_hub_or_ssm_cannot_answer_just_now_is_no_reason_to_skip_a_finding() -> None:
+    """It raises, so the message comes back. Found by `make faults`: the finding was left to its next check."""
+    world = World(error=SLOW)
+    accounts = world.accounts()
+
+    for ask in (lambda: accounts.is_member(MEMBER, NOW), lambda: accounts.choices(NOW)):
+        with pytest.raises(ConnectTimeoutError):
+            ask()
+
+    world.error = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "GetMembers")
+    with pytest.raises(ClientError):
+        accounts.is_member(MEMBER, NOW)
 
 
 def test_a_member_that_was_known_is_not_known_any_more_when_it_is_time_to_ask() -> None:
@@ -174,12 +187,11 @@ def test_both_lists_are_read_in_one_call_and_remembered_for_five_minutes() -> No
     assert accounts.listed("excluded", NOW + PARAMETERS_FOR + timedelta(seconds=1)) == frozenset({OTHER})
 
 
-@pytest.mark.parametrize("error", [DENIED, SLOW], ids=["denied", "slow"])
-def test_lists_that_cannot_be_read_are_not_known_even_where_they_were(error: Exception) -> None:
+def test_lists_that_cannot_be_read_are_not_known_even_where_they_were() -> None:
     world = World(lists={"excluded": f"accounts,{MEMBER}"})
     accounts = world.accounts()
     accounts.listed("excluded", NOW)
-    world.error = error
+    world.error = DENIED
     later = NOW + PARAMETERS_FOR + timedelta(seconds=1)
 
     assert accounts.listed("excluded", later) is None
