@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,11 +20,10 @@ from typing import Any, cast
 
 from policy_sentry.querying.actions import get_action_data
 
-from mutations.mutant import Mutant, PolicyMutant, Verdict, of_policy
+from mutations.mutant import SAME, PolicyMutant, Verdict, as_list, of_policy
 from sandbox.demo import cases
 from sandbox.iam import Request, Subject, evaluate, parse_policy
 from sandbox.identity import IdentityCenter
-from sandbox.actions import is_unsupplied
 from sandbox.world import Sandbox
 from sandbox import scene
 from sharr.loader import load_all
@@ -50,8 +49,12 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "lambda:Principal": (STRANGER,),
     "kms:ViaService": (None,),
     "application-autoscaling:service-namespace": ("ecs",),
-    "ec2:LaunchTemplate": (None,),
+    "ec2:LaunchTemplate": (f"arn:aws:ec2:{REGION}:{STRANGER}:launch-template/lt-0123456789abcdef0",),
 }
+TAGGING = ("ec2:CreateTags", "ec2:DeleteTags")
+"""The actions that put single tags on resources which others made."""
+AMBIENT = ("aws:CurrentTime", "aws:EpochTime", "aws:SourceIp", "aws:ViaAWSService", "aws:PrincipalIsAWSService")
+"""What every request has and no policy of ours asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Recorder:
         def recorded(action: str, arn: str, key: Any, context: Mapping[str, Any]) -> Any:
             decision = decide(action, arn, key, context)
             if key.principal.role_arn == self.role_arn and decision.allowed:
-                kept = tuple(sorted((k, v) for k, v in context.items() if k in HOSTILE))
+                kept = tuple(sorted((k, v) for k, v in context.items() if k not in key.context and k not in AMBIENT))
                 self.asked[Asked(action, arn, kept)] = None
             return decision
 
@@ -198,10 +201,11 @@ def filled(format_: str, account: str) -> str:
     return re.sub(r"\$\{[^}]+\}", NAME, text)
 
 
-def fits(arn: str, format_: str) -> bool:
-    """Tell whether an ARN is of a format."""
-    pattern = re.sub(r"\\\$\\\{[^}]+\\\}", "[^:]*", re.escape(format_))
-    return re.fullmatch(pattern, arn) is not None
+def type_of(arn: str) -> str:
+    """Return service and type of a resource, from its ARN or from a format of such: `rds:snapshot`, `apigateway:apis`."""
+    service, resource = arn.split(":", 5)[2::3]
+    head = re.split(r"[:/]", resource.lstrip("/"), maxsplit=1)
+    return f"{service}:{head[0]}" if len(head) > 1 or service == "apigateway" else f"{service}:"
 
 
 def attacks(needed: Iterable[Asked], actions: Iterable[str], account: str) -> list[Attack]:
@@ -216,14 +220,18 @@ def attacks(needed: Iterable[Asked], actions: Iterable[str], account: str) -> li
             if "${Account}" in format_:
                 arn = filled(format_, STRANGER)
                 found.append(Attack(f"{action} in another account", action, arn, context, STRANGER))
-            if not any(asked.whose == "theirs" and fits(asked.resource, format_) for asked in mine):
+            theirs = {type_of(asked.resource) for asked in mine if asked.whose == "theirs"}
+            if mine and type_of(format_) not in theirs:
                 arn = filled(format_, account)
                 for context in contexts:
                     found.append(Attack(f"{action} on somebody's resource", action, arn, context, account))
         for asked in mine:
-            for key, value in asked.context:
+            making = any(key == "ec2:CreateAction" for key, _ in asked.context)
+            for key, _ in asked.context:
+                if key == "aws:TagKeys" and (making or action not in TAGGING):
+                    continue  # the tags of what is being made
                 seen = {dict(other.context).get(key) for other in mine if other.resource == asked.resource}
-                for hostile in HOSTILE[key]:
+                for hostile in HOSTILE.get(key, ()):
                     if hostile in seen:
                         continue
                     context = tuple((k, v) for k, v in asked.context if k != key)
@@ -244,10 +252,116 @@ def allowed(attack: Attack, documents_: Mapping[str, str], role_arn: str, accoun
         **dict(attack.context),
     }
     subject = Subject(account, role_arn.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/"), role_arn)
-    request = Request(subject, attack.action, attack.resource, context, attack.owner, is_unsupplied)
+    request = Request(subject, attack.action, attack.resource, context, attack.owner, None)
     decision = evaluate(
         request,
         identity=[parse_policy(text, name) for name, text in documents_.items()],
         resource=[parse_policy(json.dumps(PARTNER), "of the owner", "resource")] if attack.owner != account else (),
     )
     return decision.allowed
+
+
+WIDE: dict[tuple[str, str], str] = {
+    (
+        "sharr-autoscaling-replace-launch-configuration",
+        r"ec2:RunInstances on somebody's resource",
+    ): "Auto Scaling tries whether its caller may start all that the launch template names",
+    (
+        "sharr-cloudtrail-create-trail",
+        r"cloudtrail:Get(EventSelectors|TrailStatus) in another account",
+    ): "an organization's trail belongs to its management account",
+    ("sharr-cloudwatch-alarm-on-events", r"cloudwatch:DescribeAlarms on .*"): "it looks for an alarm of theirs",
+    (
+        "sharr-cloudwatch-alarm-on-events",
+        r"sns:ListSubscriptionsByTopic in another account",
+    ): "an alarm may tell a topic of another account",
+    (
+        "sharr-ec2-(empty-default-security-group|revoke-open-ingress)",
+        r"ec2:AuthorizeSecurityGroup(Ingress|Egress) on somebody's resource",
+    ): "the rule that is put back gets an id of its own",
+    ("sharr-ec2-revoke-open-ingress", r"ec2:GetManagedPrefixListEntries in another account"): "prefix lists are shared",
+    ("sharr-(rds-encrypt-snapshot|sns-encrypt-topic)", r"kms:.* in another account"): "keys are shared",
+    ("sharr-tags-add-required-tags", r".* on somebody's resource"): "it tags any kind of resource",
+}
+"""(role, attack) -> why the role may do this though no case needs it."""
+
+
+class ProbeBroken(Exception):
+    """A probe goes red without a mutant: nothing can be said about mutants before that is mended."""
+
+
+def judged(remediation: Remediation, only: str = "") -> list[Verdict]:
+    """Return what became of every mutant of the role of one remediation; *only* takes those whose name has this text."""
+    role = roles()[remediation.role_name]
+    texts = documents(role)
+    account = Sandbox().organization.members[0]
+    arn = f"arn:aws:iam::{account}:role/sharr/{remediation.role_name}"
+    needs: list[tuple[float, Case, dict[Asked, None]]] = []
+    for case in cases(remediation):
+        recorder = Recorder("")
+        start = time.process_time()
+        if wrong := fails(remediation, case, texts, recorder):
+            raise ProbeBroken(f"{remediation.id}, {case.control} {case.name}: {wrong}")
+        needs.append((time.process_time() - start, case, recorder.asked))
+    needs.sort(key=lambda need: need[0])
+    granted = {a for name in texts for s in role[name]["Statement"] for a in as_list(s["Action"])}
+    every = attacks({asked for _, _, known in needs for asked in known}, granted, account)
+    refused = [one for one in every if not is_wide(remediation.role_name, one)]
+    if broken := [one for one in refused if allowed(one, texts, arn, account)]:
+        raise ProbeBroken(f"{remediation.role_name} may do what no case needs: {broken}")
+    found = []
+    for name in texts:
+        for mutant in of_policy(role[name], remediation.role_name):
+            if only not in mutant.mutant.name:
+                continue
+            changed = {**texts, name: json.dumps(mutant.document)}
+            killer = (
+                _missed(remediation, mutant, changed, needs)
+                if mutant.mutant.kind in ("permission", "statement")
+                else _opened(mutant, changed, texts, refused, arn, account)
+            )
+            found.append(Verdict(mutant.mutant, killer))
+    return found
+
+
+def is_wide(role: str, attack: Attack) -> bool:
+    """Tell whether the role is known to be able to do this."""
+    return any(re.fullmatch(r, role) and re.fullmatch(what, attack.what) for r, what in WIDE)
+
+
+def _missed(
+    remediation: Remediation,
+    mutant: PolicyMutant,
+    changed: Mapping[str, str],
+    needs: Sequence[tuple[float, Case, Mapping[Asked, None]]],
+) -> str:
+    """Return the first case that fails without a permission; only those are tried for which IAM was asked for it."""
+    lost = {action.lower() for action in mutant.actions}
+    for _, case, asked in needs:
+        if lost & {one.action.lower() for one in asked} and (wrong := fails(remediation, case, changed)):
+            return f"{case.control}, {case.name}: {wrong}"
+    return ""
+
+
+def _opened(
+    mutant: PolicyMutant,
+    changed: Mapping[str, str],
+    texts: Mapping[str, str],
+    refused: Iterable[Attack],
+    arn: str,
+    account: str,
+) -> str:
+    """Return the first attack that succeeds; SAME where the wider resource names nothing that was not named before."""
+    for attack in refused:
+        if attack.action in mutant.actions and allowed(attack, changed, arn, account):
+            return attack.what
+    if mutant.mutant.kind == "resource":
+        anywhere = [
+            Attack("", action, filled(format_, owner), (), owner)
+            for action in mutant.actions
+            for format_ in formats(action)
+            for owner in (account, STRANGER)
+        ]
+        if anywhere and all(allowed(one, texts, arn, account) for one in anywhere):
+            return SAME
+    return ""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Json = Any
+SAME = "(means the same)"
+"""What "kills" a mutant that takes nothing away: no request tells it from what it was made of."""
 
 
 @dataclass(frozen=True, slots=True)
