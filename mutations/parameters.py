@@ -92,7 +92,7 @@ def _beyond(parameter: Parameter) -> Iterator[tuple[str, str]]:
     if parameter.maximum is not None:
         yield "maximum", str(parameter.maximum + 1)
     if parameter.pattern is not None:
-        wrong = (text for text in ("!! not what anybody means !!", "~" * 250, "a" * 250) if not _fits(parameter, text))
+        wrong = (text for text in ("!! not what anybody means !!", "~" * 250, "a" * 250, "") if not _fits(parameter, text))
         yield "pattern", next(wrong)
 
 
