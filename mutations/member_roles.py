@@ -116,7 +116,8 @@ def fails(
         iam = b.client("iam")
         iam.delete_role_policy(RoleName=remediation.role_name, PolicyName="repair")
         for name, text in role.items():
-            iam.put_role_policy(RoleName=remediation.role_name, PolicyName=name, PolicyDocument=text)
+            if json.loads(text)["Statement"]:
+                iam.put_role_policy(RoleName=remediation.role_name, PolicyName=name, PolicyDocument=text)
         resource_id = case.break_it(b)
         attempt = b.attempt(case.control, resource_id, case.parameters, case.settings)
         before = config_now(b, attempt.target)
