@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -21,7 +22,7 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 from mutations.member_roles import ProbeBroken
-from mutations.mutant import Mutant, Verdict, of_policy
+from mutations.mutant import SAME, Mutant, Verdict, of_policy
 from sandbox import samples
 from sandbox.demo import Demo
 from sandbox.events import Pattern
@@ -131,8 +132,7 @@ class Deployed:
                 yield _job(self._tried, where, pattern, probes)
 
     def _rule_name(self, rule: Any) -> str:
-        words = str(rule.description or rule.name)
-        return f"rule {rule.event_bus_name} {rule.name.split('-')[-2] if '-' in rule.name else rule.name}: {words}"
+        return f"rule {plain(rule.name)} of bus {rule.event_bus_name} ({str(rule.description).partition(':')[0]})"
 
     def _tried(self, where: str, pattern: Json, probes: list[tuple[str, bool, Json]]) -> list[Verdict]:
         def asked(of: Json) -> str:
@@ -241,7 +241,7 @@ class Deployed:
             def put(text: str, queue: Any = queue) -> None:
                 queue.policy = text
 
-            yield _job(self._judged, f"queue {_plain(name)}", policy, put, self._queue_probes(queue.queue_arn, feeds))
+            yield _job(self._judged, f"queue {plain(name)}", policy, put, self._queue_probes(queue.queue_arn, feeds))
         (topic,) = sns_backends[self.admin][self.home].topics.values()
 
         def put_topic(text: str) -> None:
@@ -278,7 +278,9 @@ class Deployed:
         found = []
         for mutant in of_policy(json.loads(text), where, permissions=where.startswith("key")):
             put(json.dumps(mutant.document))
-            found.append(Verdict(mutant.mutant, red(probes)))
+            # The policy of a resource counts for that resource alone, whatever it names.
+            killer = SAME if mutant.mutant.kind == "resource" else red(probes)
+            found.append(Verdict(_plainly(mutant.mutant), killer))
             put(text)
         return found
 
@@ -300,7 +302,8 @@ class Deployed:
                 events.remove_permission(EventBusName="sharr", RemoveAllPermissions=True)
             else:
                 events.put_permission(EventBusName="sharr", Policy=json.dumps(policy))
-            found.append(Verdict(mutant.mutant, red(probes)))
+            killer = SAME if mutant.mutant.kind == "resource" else red(probes)
+            found.append(Verdict(mutant.mutant, killer))
             events.put_permission(EventBusName="sharr", Policy=text)
         return found
 
@@ -321,12 +324,11 @@ class Deployed:
         if broken := red(probes):
             raise ProbeBroken(f"{arn}: {broken}")
         kept, found = list(function.policy.statements), []
-        where = f"function {_plain(function.function_name)}"
+        where = f"function {plain(function.function_name)}"
         for mutant in of_policy({"Version": "2012-10-17", "Statement": kept}, where, permissions=False):
-            if mutant.mutant.kind == "resource":
-                continue  # Lambda itself writes the resource of a function's policy
             function.policy.statements = mutant.document["Statement"]
-            found.append(Verdict(mutant.mutant, red(probes)))
+            killer = SAME if mutant.mutant.kind == "resource" else red(probes)
+            found.append(Verdict(_plainly(mutant.mutant), killer))
             function.policy.statements = kept
         return found
 
@@ -394,14 +396,14 @@ class Deployed:
     def _judged_trust(self, account: str, role: Any) -> list[Verdict]:
         document = role.assume_role_policy_document
         text = document if isinstance(document, str) else json.dumps(document)
-        where = f"trust of {_plain(role.name)}"
+        where = f"trust of {plain(role.name)}"
         probes = self._trust_probes(account, role)
         if broken := red(probes):
             raise ProbeBroken(f"{where}: {broken}")
         found = []
         for mutant in of_policy(json.loads(text), where, permissions=False):
             role.assume_role_policy_document = json.dumps(mutant.document)
-            found.append(Verdict(mutant.mutant, red(probes)))
+            found.append(Verdict(_plainly(mutant.mutant), red(probes)))
             role.assume_role_policy_document = text
         return found
 
@@ -465,6 +467,10 @@ SOURCES = {
 """Roles that AWS's services take: the service, and for what ("": it says nothing but the account)."""
 
 
+def _plainly(mutant: Mutant) -> Mutant:
+    return Mutant(mutant.kind, plain(mutant.name))
+
+
 def _of_admin(role: Any) -> bool:
     return role.name in ("sharr-repair", "sharr-observe") or "CustomActions" in role.name
 
@@ -473,10 +479,9 @@ def _job(do: Callable[..., list[Verdict]], *args: Any) -> Callable[[], list[Verd
     return lambda: do(*args)
 
 
-def _plain(name: str) -> str:
-    """Return the name of a deployed thing without what differs from deployment to deployment."""
-    parts = [part for part in name.split("-") if not (len(part) >= 8 and any(c.isdigit() for c in part))]
-    return "-".join(parts)
+def plain(name: str) -> str:
+    """Return a name without the letters that CloudFormation adds, which differ from deployment to deployment."""
+    return re.sub(r"(?<!sharr-admin)-[A-Za-z0-9]{12}(?=[-:/ ]|$)", "", name)
 
 
 def _fields(pattern: Json, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
