@@ -74,6 +74,7 @@ def run(shard: tuple[int, int], console: Console) -> Iterator[Verdict]:
         ("stack parameters", parameters.of_stacks),
         ("remediations' parameters", parameters.of_remediations),
         ("runbooks' parameters", parameters.of_runbooks),
+        ("sessions", narrowing.judged),
         *((r.role_name, _of_role(r.id)) for r in load_all()),
     ]
     member_roles.roles()
@@ -86,7 +87,6 @@ def run(shard: tuple[int, int], console: Console) -> Iterator[Verdict]:
             *((f"trust policies {n}", group) for n, group in enumerate(deployed.trusts())),
             *flows.groups(deployed),
             *guard_rows.groups(deployed),
-            *narrowing.groups(deployed),
         ]
         yield from _in_copies(after[number - 1 :: of], console)
 
