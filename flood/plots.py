@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,9 +53,7 @@ def chart(title: str, x: str, y: str, lines: Sequence[Line]) -> str:
         points = [(0.0, 0.0)] if not line.points else list(line.points)
         if line.steps:
             points = [
-                corner
-                for before, after in zip(points, points[1:], strict=False)
-                for corner in (before, (after[0], before[1]))
+                corner for before, after in itertools.pairwise(points) for corner in (before, (after[0], before[1]))
             ] + points[-1:]
         drawn = " ".join(at(point) for point in points)
         legend = TOP + 14 + 18 * number

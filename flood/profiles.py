@@ -25,7 +25,9 @@ PLAYBOOK, OUTCOME = ("sharr-repair", "sharr-starter"), ("sharr-observe", "sharr-
 OF_LAMBDA = ("ReceiveMessage", "DeleteMessageBatch", "CreateLogStream", "PutLogEvents")
 OUR_FILES = {"sharr", "lambdas", "aws_lambda_powertools"}
 ASKED_SELDOM = ("GetMembers", "GetParameters")
-"""Kept for minutes by each environment of the function: the simulation asks them anew."""
+"""
+Kept for minutes by each environment of the function, as the table's items of members are: the simulation asks anew.
+"""
 WANTED = {"RepairsPerHour": "1000000", "FirstRepairsOneByOne": "no", "RepairFindingsSince": ""}
 """Parameters of the admin stack that hold a flood back; set where the stack has them."""
 CONTROL = "kms/rotate_key"
@@ -248,7 +250,7 @@ def _steps(calls: Sequence[Call]) -> tuple[Step, ...]:
     return tuple(
         Step(c.service, c.operation, _is_repairs((c.principal.role_arn or "").rsplit("/", 1)[-1], PLAYBOOK))
         for c in calls
-        if c.operation not in ASKED_SELDOM
+        if c.operation not in ASKED_SELDOM and "member#" not in str(c.parameters.get("Key", c.parameters.get("Item")))
     )
 
 

@@ -47,6 +47,7 @@ class Quotas:
     more_pollers_each_minute: int
     concurrency: int
     environments_in_10_seconds: int
+    seconds_per_call: Mapping[str, float]
     assumed: Mapping[str, float]
 
 
@@ -60,5 +61,6 @@ def load(path: Path = QUOTAS) -> Quotas:
         more_pollers_each_minute=data["pollers"]["more_each_minute"]["value"],
         concurrency=data["functions"]["concurrency_of_account"]["value"],
         environments_in_10_seconds=data["functions"]["environments_in_10_seconds"]["value"],
+        seconds_per_call=data["seconds_per_call"],
         assumed=data["assumed"],
     )

@@ -24,9 +24,14 @@ from flood.quotas import Bucket, Quotas
 ATTEMPTS = 4
 LONGEST_BACKOFF = 20.0
 RETRIES = 3
+RECEIVES = 3
+UPDATED_AT_ONCE = 100
+"""Findings in one BatchUpdateFindings: sharr.findings_port.AT_ONCE."""
 ADMIN = ("admin", "")
 ACCOUNTS_KEPT_SECONDS, PARAMETERS_KEPT_SECONDS = 900, 300
 GET_MEMBERS = Step("securityhub", "GetMembers", False)
+GET_MEMBER_ITEM = Step("dynamodb", "GetItem", False)
+PUT_MEMBER_ITEM = Step("dynamodb", "PutItem", False)
 GET_PARAMETERS = Step("ssm", "GetParameters", False)
 Process = Generator[float, None, None]
 Answer = Generator[float, None, bool]
@@ -46,12 +51,13 @@ class Deployment:
 
 @dataclass(slots=True)
 class Message:
-    """A finding's event. *tries* are RETRYs so far."""
+    """A finding's event. *tries* are RETRYs so far, *receives* how often the queue got it back."""
 
     number: int
     profile: Profile
     place: tuple[str, str]
     tries: int = 0
+    receives: int = 0
 
 
 @dataclass(slots=True)
@@ -71,6 +77,7 @@ class Result:
     seen_again: int = 0
     skipped: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
+    dead: list[int] = field(default_factory=list)
     retried: int = 0
     received_again: int = 0
     calls: Counter[str] = field(default_factory=Counter)
@@ -117,6 +124,7 @@ class Flood:
         self._running = self._telling = 0
         self._polls_again = False
         self._seen: set[int] = set()
+        self._members: dict[str, float] = {}
         self._gathering: list[list[Message]] = [[] for _ in range(quotas.first_pollers)]
         self._closed: set[int] = set()
         self._ready: deque[int] = deque()
@@ -169,7 +177,8 @@ class Flood:
             if passed and step.service == "dynamodb":
                 passed = self._table["write_units"].take(self.now, writes)
                 passed = passed and self._table["read_units"].take(self.now, reads)
-            yield self._assumed["seconds_per_call"] * self._random.uniform(1 - spread, 1 + spread)
+            seconds = self.quotas.seconds_per_call.get(step.service, self.quotas.seconds_per_call["others"])
+            yield seconds * self._random.uniform(1 - spread, 1 + spread)
             if passed:
                 self.result.write_units += writes
                 self.result.read_units += reads
@@ -215,6 +224,10 @@ class Flood:
             yield self._assumed["seconds_of_cold_start"]
         for message in batch:
             if not (yield from self._finding(environment, message)):
+                message.receives += 1
+                if message.receives == RECEIVES:
+                    self.result.dead.append(message.number)
+                    continue
                 self.result.received_again += 1
                 left = begin + self.deployment.visibility_seconds - self.now
                 self._later(left, lambda message=message: self._enqueue(message))  # type: ignore[misc]
@@ -237,12 +250,9 @@ class Flood:
                 self.result.skipped.append(message.number)
                 return True
             environment.parameters = self.now
-        account = message.place[0]
-        if self.now - environment.members.get(account, -math.inf) > ACCOUNTS_KEPT_SECONDS:
-            if not (yield from self._call(GET_MEMBERS, ADMIN)):
-                self.result.skipped.append(message.number)
-                return True
-            environment.members[account] = self.now
+        if not (yield from self._is_member(environment, message.place[0])):
+            self.result.skipped.append(message.number)
+            return True
         yield profile.cpu_seconds / self._vcpu
         tables = sum(step.service == "dynamodb" for step in profile.steps) or 1
         for step in profile.steps:
@@ -256,6 +266,20 @@ class Flood:
         else:
             self.result.sent += 1
             self._gather(message)
+        return True
+
+    def _is_member(self, environment: Environment, account: str) -> Answer:
+        """Ask as sharr.organization.Accounts does: itself, the table, Security Hub."""
+        if self.now - environment.members.get(account, -math.inf) < ACCOUNTS_KEPT_SECONDS:
+            return True
+        yield from self._call(GET_MEMBER_ITEM, ADMIN, reads=0.5)
+        if self.now - self._members.get(account, -math.inf) < ACCOUNTS_KEPT_SECONDS:
+            environment.members[account] = self._members[account]
+            return True
+        if not (yield from self._call(GET_MEMBERS, ADMIN)):
+            return False
+        environment.members[account] = self._members[account] = self.now
+        yield from self._call(PUT_MEMBER_ITEM, ADMIN, writes=1.0)
         return True
 
     def _given_up(self, message: Message, step: Step) -> bool:
@@ -310,14 +334,15 @@ class Flood:
         self.result.batches.append(len(batch))
         measured, begin = self.profiles.outcomes, self.now
         share = len(batch) / measured.size
-        groups = len({message.profile.note for message in batch})
+        groups = Counter(message.profile.note for message in batch)
+        updates = sum(math.ceil(count / UPDATED_AT_ONCE) for count in groups.values())
         tables = sum(count for step, count in measured.calls if step.service == "dynamodb")
         units = (measured.write_units * share / tables, measured.read_units * share / tables)
         yield self._assumed["seconds_per_receive"]
         yield measured.cpu_seconds * share / self._vcpu
         told = True
         for step, count in measured.calls:
-            wanted = groups if step.operation == "BatchUpdateFindings" else math.ceil(count * share)
+            wanted = updates if step.operation == "BatchUpdateFindings" else math.ceil(count * share)
             for _ in range(wanted):
                 at_table = units if step.service == "dynamodb" else ()
                 told = told and (yield from self._call(step, ADMIN, *at_table))

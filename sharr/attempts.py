@@ -37,6 +37,7 @@ LOOK_LEASE = timedelta(seconds=150)
 RUNBOOK_LEASE = timedelta(minutes=30)
 KEPT = timedelta(days=400)
 REPUBLISH_AFTER = timedelta(minutes=2)
+READ_AT_ONCE = 100
 PUBLISHED_AT_ONCE = 90
 """A transaction takes 100 actions."""
 _FREE: Mapping[str, Any] = {"holder": "", "busy_until": ""}
@@ -179,8 +180,14 @@ class Attempts:
         return _attempt(_plain(answer["Item"])) if "Item" in answer else None
 
     def get_many(self, ids: Iterable[str]) -> list[Attempt]:
-        """Read up to 100 attempts; those that are not there are left out. Raises where some could not be read."""
-        keys = [_key(f"attempt#{one}") for one in dict.fromkeys(ids)]
+        """Read attempts, 100 in a call; those that are not there are left out. Raises where some could not be read."""
+        every, found = list(dict.fromkeys(ids)), list[Attempt]()
+        for start in range(0, len(every), READ_AT_ONCE):
+            found += self._get_many(every[start : start + READ_AT_ONCE])
+        return found
+
+    def _get_many(self, ids: list[str]) -> list[Attempt]:
+        keys = [_key(f"attempt#{one}") for one in ids]
         found: list[Attempt] = []
         for _ in range(5):
             if not keys:
