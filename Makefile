@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types templates synth publish bench sandbox judge docs setup hostile faults clean
+.PHONY: demo test lint types templates synth publish bench sandbox judge docs setup hostile faults flood clean
 
 demo: $(SYNCED)           ## deploy to an emulated organization, break it, watch it being repaired
 	@$(BIN)/python -m sandbox.demo $(ARGS)
@@ -22,7 +22,7 @@ lint: $(SYNCED)
 	$(BIN)/ruff format --check .
 
 types: $(SYNCED)
-	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks judge hostile faults tests
+	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks judge hostile faults flood tests
 
 synth: $(SYNCED)          ## templates into cdk.out
 	$(BIN)/python app.py
@@ -42,6 +42,8 @@ bench: $(SYNCED)          ## measure the goals of docs/performance.md
 
 faults: $(SYNCED)         ## make every call fail, one at a time; see docs/reliability.md
 	$(BIN)/python -m faults $(ARGS)
+flood: $(SYNCED)          ## simulate ten thousand findings at once under AWS's quotas
+	$(BIN)/python -m flood $(ARGS)
 
 sandbox: $(SYNCED)        ## the organization behind one localhost endpoint, until Ctrl-C
 	@$(BIN)/python -m sandbox $(ARGS)

@@ -9,8 +9,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -59,13 +57,14 @@ def markdown(rows: Iterable[Row], about: str) -> str:
     return "\n".join(lines)
 
 
-def write(page: Path, text: str) -> None:
-    """Put *text* between the markers of a page. Raises ValueError where it has none, or not in order."""
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+def write(page: Path, text: str, block: str = "measured") -> None:
+    """Put *text* between the markers of a page's block. Raises ValueError where it has none, or not in order."""
+    first, last = f"<!-- {block}: begin -->", f"<!-- {block}: end -->"
+    before, begin, rest = page.read_text("utf-8").partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{page}: has no {BEGIN} followed by {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", "utf-8")
+        raise ValueError(f"{page}: has no {first} followed by {last}")
+    page.write_text(f"{before}{first}\n{text}\n{last}{after}", "utf-8")
 
 
 def _grouped(rows: Iterable[Row]) -> Iterable[tuple[Row, str]]:

@@ -16,7 +16,7 @@ from sharr.findings_port import FindingsPort
 from sharr.limits import Limits
 from sharr.looks import Looks
 from sharr.messages import Messages
-from sharr.organization import Accounts
+from sharr.organization import Accounts, Members
 from sharr.publishing import send_ids
 from sharr.sessions import Sessions
 from sharr.settings import Settings, settings_from
@@ -85,6 +85,7 @@ def looks() -> Looks:
             admin_account=settings().admin_account,
             organization_id=settings().organization_id,
             parameters=settings().stack_parameters,
+            shared=Members(client("dynamodb"), settings().table),
         ),
         findings=findings(),
         sessions=sessions(),

@@ -138,7 +138,10 @@ def markdown(verdicts: Sequence[Verdict], judgement: Judgement) -> str:
     """Return the counts for the page."""
     lines = [f"| {' | '.join(HEAD)} |", "| --- | ---: | ---: | ---: | ---: |"]
     lines += [f"| {' | '.join(row)} |" for row in rows(verdicts, judgement)]
-    lines += ["", "Unlisted survivors: 0. Mean the same: a wider resource that no request can tell from the narrow one."]
+    lines += [
+        "",
+        "Unlisted survivors: 0. Mean the same: a wider resource that no request can tell from the narrow one.",
+    ]
     return "\n".join(lines)
 
 

@@ -121,7 +121,11 @@ class Deployed:
     # -------------------------------------------------------------------------------------------------------- patterns
     def patterns(self) -> Iterator[Callable[[], list[Verdict]]]:
         """Yield, for each rule that takes events, what tries its pattern without each of its fields."""
-        for account, region, bus in ((self.admin, self.home, "default"), (self.admin, self.home, "sharr"), (self.member, self.home, "default")):
+        for account, region, bus in (
+            (self.admin, self.home, "default"),
+            (self.admin, self.home, "sharr"),
+            (self.member, self.home, "default"),
+        ):
             for rule in events_backends[account][region].event_buses[bus].rules.values():
                 text = rule.event_pattern.dump()
                 if not text or rule.state == "DISABLED" or (account != self.admin and "sharr" not in rule.name):
@@ -168,7 +172,11 @@ class Deployed:
         return [
             *((f"a runbook that ended {status} is told", True, detail(Status=status)) for status in ends),
             ("an event that anybody put", False, ended(source="evil.app")),
-            ("another event of Systems Manager", False, ended(**{"detail-type": "EC2 Automation Step Status-change Notification"})),
+            (
+                "another event of Systems Manager",
+                False,
+                ended(**{"detail-type": "EC2 Automation Step Status-change Notification"}),
+            ),
             ("somebody else's runbook", False, detail(Definition="AWS-StopEC2Instance")),
             ("a runbook that still runs", False, detail(Status="InProgress")),
         ]
@@ -220,7 +228,11 @@ class Deployed:
         return [
             *events,
             ("a check that passed", False, event(Compliance={**compliance, "Status": "PASSED"})),
-            ("a control that is not switched on", False, event(Compliance={**compliance, "SecurityControlId": "IAM.6"})),
+            (
+                "a control that is not switched on",
+                False,
+                event(Compliance={**compliance, "SecurityControlId": "IAM.6"}),
+            ),
             *(
                 (f"a finding that is {status}", False, event(Workflow={"Status": status}))
                 for status in ("NOTIFIED", "RESOLVED", "SUPPRESSED")
@@ -248,7 +260,9 @@ class Deployed:
             topic.policy = text
 
         yield _job(self._judged, "topic", topic.policy, put_topic, self._topic_probes(topic.arn))
-        key = next(k for k in kms_backends[self.admin][self.home].keys.values() if "notifications" in str(k.description))
+        key = next(
+            k for k in kms_backends[self.admin][self.home].keys.values() if "notifications" in str(k.description)
+        )
 
         def put_key(text: str) -> None:
             key.policy = text

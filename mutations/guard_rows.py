@@ -243,7 +243,7 @@ def played(deployed: Deployed, guard: str, trigger: str) -> str:
     if attempt is None:
         return "no attempt"
     if (attempt.outcome, attempt.guard) != ("SKIPPED", wanted):
-        return f"{attempt.outcome} {attempt.guard or str()}".strip() or "it goes on"
+        return f"{attempt.outcome} {attempt.guard or ''}".strip() or "it goes on"
     return ""
 
 

@@ -21,12 +21,11 @@ from typing import Any, cast
 from policy_sentry.querying.actions import get_action_data
 
 from mutations.mutant import SAME, PolicyMutant, Verdict, as_list, of_policy
+from sandbox import scene
 from sandbox.demo import cases
 from sandbox.iam import Request, Subject, evaluate, parse_policy
 from sandbox.identity import IdentityCenter
 from sandbox.world import Sandbox
-from sandbox import scene
-from sharr.loader import load_all
 from sharr.remediation import Remediation
 from sharr.runtime.planning import Aws, leaves
 from sharr.scripts import code_of
@@ -36,7 +35,10 @@ Json = Any
 STRANGER = "999999999999"
 REGION = "us-east-1"
 NAME = "crown-jewels"
-PARTNER = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+PARTNER = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}],
+}
 """What the owner of a resource in another account may have said, in the worst case."""
 """Context key -> values that an attacker would like; None: the key is absent."""
 HOSTILE: dict[str, tuple[Any, ...]] = {
@@ -104,9 +106,7 @@ def config_now(b: Bench, target: Json) -> Json:
     return json.loads(json.dumps(code.inspect(aws, target)))["config"]
 
 
-def fails(
-    remediation: Remediation, case: Case, role: Mapping[str, str], recorder: Recorder | None = None
-) -> str:
+def fails(remediation: Remediation, case: Case, role: Mapping[str, str], recorder: Recorder | None = None) -> str:
     """
     Preview, repair and take back one case with the role's policy as given; return what went wrong, "" for nothing.
 

@@ -46,9 +46,7 @@ def _every_type(remediation: Remediation, kinds: Iterable[Any], values: Any, ope
     def free(permissions: Iterable[Any]) -> Any:
         return tuple(replace(permission, only={}) for permission in permissions)
 
-    wide = replace(
-        remediation, read=free(remediation.read), write=free(remediation.write), undo=free(remediation.undo)
-    )
+    wide = replace(remediation, read=free(remediation.read), write=free(remediation.write), undo=free(remediation.undo))
     return policies.session_policy(wide, kinds, values, operations)  # type: ignore[arg-type]
 
 
@@ -98,7 +96,9 @@ def probes() -> str:
 
 
 def _opened(b: Bench, control: str, resource_id: str, *operations: str) -> tuple[Aws, Aws]:
-    access = sessions.RoleAccess(b.sessions, b.remediation, code_of(b.remediation), b.target(control, resource_id), "x" * 36)
+    access = sessions.RoleAccess(
+        b.sessions, b.remediation, code_of(b.remediation), b.target(control, resource_id), "x" * 36
+    )
     plan = [{"client": "", "operation": operation} for operation in operations]
     return access.read(), access.write(plan, {"facts": {}})
 

@@ -26,11 +26,27 @@ from sharr.remediation import BadParameter, Parameter, Remediation
 Json = Any
 STACKS = ("sharr-admin", "sharr-member", "sharr-member-roles")
 CHECKS = ("AllowedPattern", "AllowedValues", "MinValue", "MaxValue", "MinLength", "MaxLength")
-EVIL = ("x; rm -rf /", "*x", "a\nb", "a" * 4050, "-1", "0", "1", "100000", "99999999999999", "é", "'; --", "o-", "yes,no")
+EVIL = (
+    "x; rm -rf /",
+    "*x",
+    "a\nb",
+    "a" * 4050,
+    "-1",
+    "0",
+    "1",
+    "100000",
+    "99999999999999",
+    "é",
+    "'; --",
+    "o-",
+    "yes,no",
+)
 """Values that no parameter of ours may take; but that one of them is fine for another one, as 1 is for days."""
 RIGHT: Mapping[str, str] = {"SecHubAdminAccount": "111111111111", "HomeRegion": "us-east-1"}
 FINE: Mapping[str, frozenset[str]] = {
-    "RemediationParameters": frozenset({"x; rm -rf /", "*x", "-1", "0", "1", "100000", "99999999999999", "'; --", "o-", "yes,no"}),
+    "RemediationParameters": frozenset(
+        {"x; rm -rf /", "*x", "-1", "0", "1", "100000", "99999999999999", "'; --", "o-", "yes,no"}
+    ),
     "LogRetentionDays": frozenset({"1"}),
     "ExistingTable": frozenset({"100000", "99999999999999"}),
 }
@@ -92,7 +108,9 @@ def _beyond(parameter: Parameter) -> Iterator[tuple[str, str]]:
     if parameter.maximum is not None:
         yield "maximum", str(parameter.maximum + 1)
     if parameter.pattern is not None:
-        wrong = (text for text in ("!! not what anybody means !!", "~" * 250, "a" * 250, "") if not _fits(parameter, text))
+        wrong = (
+            text for text in ("!! not what anybody means !!", "~" * 250, "a" * 250, "") if not _fits(parameter, text)
+        )
         yield "pattern", next(wrong)
 
 
@@ -118,7 +136,12 @@ def _chosen(remediation: Remediation, name: str, value: str) -> bool:
     return True
 
 
-EVIL_INPUTS = {"ResourceId": "{{ global:ACCOUNT_ID }}; *", "Control": "S3.9999", "AttemptId": "../x", "Parameters": "x=1"}
+EVIL_INPUTS = {
+    "ResourceId": "{{ global:ACCOUNT_ID }}; *",
+    "Control": "S3.9999",
+    "AttemptId": "../x",
+    "Parameters": "x=1",
+}
 
 
 def of_runbooks() -> list[Verdict]:

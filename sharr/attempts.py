@@ -50,6 +50,7 @@ MARKED_AT_ONCE = 90
 TRANSACTION_TRIES = 6
 # Another transaction, or too many: the same one may succeed a moment later.
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+READ_AT_ONCE = 100
 _FREE: Mapping[str, Any] = {"holder": "", "busy_until": ""}
 
 
@@ -215,11 +216,17 @@ class Attempts:
 
     def get_many(self, ids: Iterable[str]) -> list[Attempt]:
         """
-        Read up to 100 attempts; those that are not there, or a later release's, are left out.
+        Read attempts, 100 in a call; those that are not there, or a later release's, are left out.
 
         Raises Conflict where some could not be read.
         """
-        keys = [_key(f"attempt#{one}") for one in dict.fromkeys(ids)]
+        every, found = list(dict.fromkeys(ids)), list[Attempt]()
+        for start in range(0, len(every), READ_AT_ONCE):
+            found += self._get_many(every[start : start + READ_AT_ONCE])
+        return found
+
+    def _get_many(self, ids: list[str]) -> list[Attempt]:
+        keys = [_key(f"attempt#{one}") for one in ids]
         found: list[Attempt] = []
         for _ in range(5):
             if not keys:

@@ -18,6 +18,34 @@ PARAMETERS_FOR = timedelta(minutes=5)
 ASSOCIATED = ("Created", "Enabled", "ENABLED", "Associated")
 
 
+class Members:
+    """
+    Accounts that Security Hub named as members, and when: in the table, for all environments of the functions.
+
+    Security Hub takes ten GetMembers a second. A hundred environments that each ask for a hundred accounts would be
+    throttled, and refuse half of the findings.
+    """
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def seen(self, account: str) -> datetime | None:
+        """Return when the account was last found to be a member, None where it never was. One call."""
+        answer = self._client.get_item(TableName=self._table, Key=_key(account))
+        return datetime.fromisoformat(answer["Item"]["at"]["S"]) if "Item" in answer else None
+
+    def note(self, account: str, now: datetime) -> None:
+        """Note that the account is a member now. One call."""
+        expires = str(int((now + timedelta(days=1)).timestamp()))
+        item = {**_key(account), "at": {"S": now.isoformat()}, "expires_at": {"N": expires}}
+        self._client.put_item(TableName=self._table, Item=item)
+
+
+def _key(account: str) -> dict[str, dict[str, str]]:
+    return {"pk": {"S": f"member#{account}"}, "sk": {"S": "-"}}
+
+
 @dataclass(slots=True)
 class Accounts:
     """
@@ -32,6 +60,7 @@ class Accounts:
     admin_account: str
     organization_id: str
     parameters: Mapping[str, str]
+    shared: Members | None = None
     _members: dict[str, datetime] = field(default_factory=dict)
     _values: dict[str, str] | None = None
     _values_read: datetime | None = None
@@ -42,6 +71,7 @@ class Accounts:
 
         Asked per account (GetMembers) and remembered for 15 minutes: an organization of ten thousand accounts would
         need two hundred calls of ListMembers. A "no" is never remembered. In a single account only the own one is.
+        Raises what the table raises.
         """
         if account == self.admin_account:
             return True
@@ -49,6 +79,10 @@ class Accounts:
             return False
         known = self._members.get(account)
         if known and now - known < MEMBER_FOR:
+            return True
+        noted = self.shared.seen(account) if self.shared else None
+        if noted and now - noted < MEMBER_FOR:
+            self._members[account] = noted
             return True
         try:
             answer = self.security_hub().get_members(AccountIds=[account])
@@ -58,6 +92,8 @@ class Accounts:
         found = any(m.get("AccountId") == account and m.get("MemberStatus") in ASSOCIATED for m in answer["Members"])
         if found:
             self._members[account] = now
+            if self.shared:
+                self.shared.note(account, now)
         return found
 
     def listed(self, which: str, now: datetime) -> frozenset[str] | None:

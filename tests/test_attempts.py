@@ -712,6 +712,19 @@ def test_what_went_on_while_it_was_told_is_told_again_and_the_others_are_not(tab
     assert table.due(NOW + timedelta(days=1)) == [done.id]
 
 
+def test_more_than_a_call_takes_are_read_and_noted_though_one_has_gone_on(table: Attempts) -> None:
+    """A transaction takes 100 actions, BatchGetItem 100 keys; a batch of the outcome queue has 200 attempts."""
+    one, lease = claimed(table, attempt("finding-0"))
+    others = [ended(table, attempt(f"finding-{n}", lease_key=OTHER_KEY)) for n in range(1, 111)]
+    done = table.end(dataclasses.replace(one, outcome="COMPLIANT"), lease, NOW)
+
+    with pytest.raises(Conflict, match=done.id):
+        table.mark_published([*others, one])
+
+    assert [a.published for a in table.get_many(o.id for o in others)] == ["REMEDIATED"] * 110
+    assert table.due(NOW + timedelta(days=1)) == [done.id]
+
+
 def test_of_two_that_tell_the_same_at_the_same_time_one_counts_it(table: Attempts) -> None:
     """Only the outcome was a condition: both were noted as told, and a digest counted twice."""
     done = ended(table, attempt())

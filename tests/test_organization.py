@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
+from moto import mock_aws
 
-from sharr.organization import MEMBER_FOR, PARAMETERS_FOR, Accounts
+from sharr.organization import MEMBER_FOR, PARAMETERS_FOR, Accounts, Members
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ADMIN, MEMBER, OTHER = "111111111111", "222222222222", "333333333333"
@@ -40,8 +43,23 @@ class World:
         found = [{"Name": NAMES[k], "Value": v} for k, v in self.lists.items() if v]
         return {"Parameters": found, "InvalidParameters": [n for k, n in NAMES.items() if not self.lists[k]]}
 
-    def accounts(self, organization: str = "o-example1234") -> Accounts:
-        return Accounts(lambda: self, lambda: self, ADMIN, organization, NAMES)
+    def accounts(self, organization: str = "o-example1234", shared: Members | None = None) -> Accounts:
+        return Accounts(lambda: self, lambda: self, ADMIN, organization, NAMES, shared)
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Members]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        client.create_table(
+            TableName="table",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield Members(client, "table")
 
 
 # --- members
@@ -95,6 +113,35 @@ def test_a_member_is_remembered_for_fifteen_minutes() -> None:
     world.status = "Removed"
 
     assert accounts.is_member(MEMBER, NOW + MEMBER_FOR) is False
+
+
+def test_what_one_environment_found_no_other_asks_again_for_fifteen_minutes_from_then(shared: Members) -> None:
+    """Each asked for itself: throttled, a hundred environments refused half of the findings of a hundred accounts."""
+    world = World()
+    assert world.accounts(shared=shared).is_member(MEMBER, NOW)
+    world.status = "Removed"
+    late = NOW + MEMBER_FOR - timedelta(seconds=1)
+
+    another = world.accounts(shared=shared)
+
+    assert another.is_member(MEMBER, late) is True
+    assert len(world.asked) == 1
+    # Not fifteen minutes from when this one heard of it.
+    assert another.is_member(MEMBER, NOW + MEMBER_FOR) is False
+
+
+def test_a_no_is_not_shared_either(shared: Members) -> None:
+    world = World("Removed")
+
+    assert world.accounts(shared=shared).is_member(MEMBER, NOW) is False
+    assert shared.seen(MEMBER) is None
+
+
+def test_a_table_that_cannot_be_read_makes_nobody_a_member(shared: Members) -> None:
+    shared._table = "gone"
+
+    with pytest.raises(ClientError):
+        World().accounts(shared=shared).is_member(MEMBER, NOW)
 
 
 def test_a_no_is_never_remembered() -> None:

@@ -1,0 +1,1 @@
+"""A flood of findings, simulated: call profiles of the real handlers, replayed under AWS's quotas."""
