@@ -118,6 +118,7 @@ def composed_script(
     """Return a step's text: modules of the runtime, the remediation's own code, the step. Raises CannotCompose."""
     data = {
         "id": remediation.id,
+        "code": remediation.code,
         "settings": remediation.settings,
         "resources": [{"type": r.type, "pattern": r.pattern} for r in remediation.resources],
         "any_region": ANY_REGION,

@@ -162,7 +162,11 @@ def auxiliaries(root: Path = DOCUMENTS) -> tuple[Auxiliary, ...]:
     return tuple(load_auxiliary(p.parent) for p in sorted(root.glob("auxiliary/*/auxiliary.yaml")))
 
 
+RUNTIME = Path(__file__).resolve().parent / "runtime"
+
+
 def _code_of(folder: Path, auxiliary: tuple[str, ...]) -> str:
+    """Return a hash of all code that a runbook of the remediation is made of."""
     scripts = [folder / "script.py", *(folder.parent.parent / "auxiliary" / name / "script.py" for name in auxiliary)]
     for script in scripts:
         if not script.is_file():
@@ -171,7 +175,12 @@ def _code_of(folder: Path, auxiliary: tuple[str, ...]) -> str:
             ast.parse(script.read_text(), str(script))
         except SyntaxError as error:
             raise WrongFolder(f"{script}: is not Python: {error}") from error
-    return hashlib.sha256(b"".join(s.read_bytes() for s in scripts)).hexdigest()[:12]
+    return hashlib.sha256(_runtime() + b"".join(s.read_bytes() for s in scripts)).hexdigest()[:12]
+
+
+@cache
+def _runtime() -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(RUNTIME.glob("*.py")))
 
 
 def _merged(permissions: tuple[Permission, ...]) -> tuple[Permission, ...]:

@@ -7,6 +7,7 @@ Decisions are in guards.py, driver.py and attempts.py; this module puts them in 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -301,6 +302,7 @@ class Looks:
     def settle(self, attempt: Attempt, lease: Lease, result: Mapping[str, Any]) -> Attempt:
         """Save what a look (or a runbook) gave, and tell it. Raises LeaseLost: then another tells it."""
         now = self.now()
+        result = _with_denial(result, attempt)
         attempt = replace(
             attempt,
             outcome=result["outcome"],
@@ -513,6 +515,21 @@ def _botocore_error(error: BotoCoreError) -> dict[str, Any]:
     """The network may be better later; a call that botocore itself refuses will not be."""
     passing = isinstance(error, HTTPClientError | ConnectionFailed)
     return {"outcome": "RETRY" if passing else "FAILED", "why": f"{type(error).__name__}: {error}", "to_do": ""}
+
+
+DENIED = re.compile(r"\b(AccessDenied(Exception)?|UnauthorizedOperation|AuthorizationError)\b")
+"""How services spell it. Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
+
+
+def _with_denial(result: Mapping[str, Any], attempt: Attempt) -> Mapping[str, Any]:
+    """Say where a right may be missing: the roles of a member account may be of another release than the functions."""
+    if result["outcome"] != "FAILED" or not attempt.target or not DENIED.search(result["why"]):
+        return result
+    account = attempt.target["account"]
+    hint = (
+        f"update the stack member-roles of account {account} to the release of the admin stack, or find what denies it"
+    )
+    return {**result, "to_do": f"{hint}; then {result['to_do']}" if result.get("to_do") else hint}
 
 
 def _client_error(error: ClientError) -> dict[str, Any]:

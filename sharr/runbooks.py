@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +44,7 @@ ANSWER_CHARACTERS = 512
 UNPACKED_BYTES = 16 * 1024 * 1024
 DEEPEST = 64
 LONGEST_SECONDS = 3600
+CODE = re.compile("[0-9a-f]{12}|of an earlier release")
 
 
 class NotOurs(Exception):
@@ -85,12 +87,26 @@ class Runbooks:
 
     def result_of(self, attempt: Attempt, execution: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the journal and the result of an execution that ended, whatever it says."""
+        journal = dict(attempt.journal)
         try:
-            return self._result_of(attempt, execution)
+            journal, result = self._result_of(attempt, execution)
         except NotOurs as error:
-            return dict(attempt.journal), _failed(str(error))
+            result = _failed(str(error))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-            return dict(attempt.journal), _failed(f"its record cannot be trusted: {type(error).__name__}: {error}")
+            result = _failed(f"its record cannot be trusted: {type(error).__name__}: {error}")
+        return journal, self._with_release(attempt, execution, result)
+
+    def _with_release(self, attempt: Attempt, execution: Mapping[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+        """Return *result*; where it failed and the member's document is of another release, it says so."""
+        remediation = self.looks.catalogue.remediations.get(attempt.remediation)
+        there = _code_in(execution)
+        if result["outcome"] not in ("FAILED", "RETRY") or remediation is None or there in (None, remediation.code):
+            return result
+        target = attempt.target
+        where = f"account {target['account']}, Region {target['region']}"
+        release = f"{remediation.document_name} is there of another release (code {there}, here {remediation.code})"
+        to_do = f"update the stack member or member-flat in {where} to the release of the admin stack"
+        return result | {"why": f"{release}: {result['why']}", "to_do": to_do}
 
     def _result_of(self, attempt: Attempt, execution: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if "failure" in execution:
@@ -102,11 +118,7 @@ class Runbooks:
             raise NotOurs("the execution is of another document")
         if execution.get("Parameters", {}).get("AttemptId") != [attempt.id]:
             raise NotOurs("the execution is of another attempt")
-        records = {
-            step["StepName"]: step["Outputs"]["record"][0]
-            for step in execution.get("StepExecutions", ())
-            if step.get("Outputs", {}).get("record")
-        }
+        records = _records(execution)
         status = _clean(execution.get("AutomationExecutionStatus"))
         message = _clean(execution.get("FailureMessage", ""))
         said = records.get("Apply", records.get("Plan"))
@@ -173,6 +185,28 @@ class Runbooks:
         if len(zlib.compress(json.dumps(journal).encode())) > RECORD_BYTES:
             raise NotOurs("it is larger than a record may be")
         return journal
+
+
+def _records(execution: Mapping[str, Any]) -> dict[str, str]:
+    """Return what each step said."""
+    return {
+        step["StepName"]: step["Outputs"]["record"][0]
+        for step in execution.get("StepExecutions", ())
+        if step.get("Outputs", {}).get("record")
+    }
+
+
+def _code_in(execution: Mapping[str, Any]) -> str | None:
+    """Return the hash of the code that a runbook's document was made of, None where its record does not tell."""
+    try:
+        records = _records(execution)
+        said = _unpacked(records.get("Apply", records.get("Plan", "null")))
+    except (NotOurs, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    code = said.get("code", "of an earlier release")
+    return code if isinstance(code, str) and CODE.fullmatch(code) else None
 
 
 def _fits(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

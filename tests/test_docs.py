@@ -293,3 +293,15 @@ def test_the_scp_fits_into_a_service_control_policy_and_names_no_partition() -> 
 )
 def test_controls_in_a_row_are_one_range(controls: list[str], shown: str) -> None:
     assert ranges(controls) == shown
+
+
+def test_every_question_of_what_happens_when_has_a_proof_that_is_there() -> None:
+    part = README.split("\n## What happens when\n")[1].split("\n## ")[0]
+    questions = re.findall(r"^\*\*([0-9]+)\. .+\?\*\* (.+?)\n\*Proof:\* \[(test_\w+)\]\(([\w/.]+)\)", part, re.DOTALL | re.MULTILINE)
+    assert [int(number) for number, *_ in questions] == list(range(1, 13))
+    for _, answer, name, file in questions:
+        assert f"def {name}(" in (ROOT / file).read_text("utf-8"), name
+        assert 1 <= answer.count("\n") + 1 <= 3
+    jobs = set(re.findall(r"`make (\w+)`", part))
+    assert jobs == {"faults", "mutate", "flood", "hostile"}
+    assert all(f"\n{job}: " in (ROOT / "Makefile").read_text("utf-8") for job in jobs)

@@ -113,7 +113,8 @@ def honest(one: Attempt, before: Json, after: Json) -> Json:
     )
     journal = new_journal(ID)
     result = remediate(script, Bucket(), dict(one.target), journal, lambda _: None, sleep=lambda _: None)
-    made: Json = json.loads(json.dumps({"journal": journal, "result": result}))
+    code_hash = remediation_of(one.remediation).code
+    made: Json = json.loads(json.dumps({"code": code_hash, "journal": journal, "result": result}))
     return made
 
 
@@ -135,7 +136,7 @@ def planned(one: Attempt | None = None, before: Json = BEFORE) -> Json:
     )
     journal = new_journal(ID)
     result = preview(script, Bucket(), dict(one.target), journal)
-    return {"journal": journal, "result": result}
+    return {"code": remediation_of(one.remediation).code, "journal": journal, "result": result}
 
 
 def execution(one: Attempt, apply: Any = None, plan: Any = None, **changes: Any) -> Json:
@@ -255,7 +256,8 @@ def test_where_only_plan_has_spoken_everything_planned_may_be_done_and_is_looked
 
 @pytest.mark.parametrize("outcome", ["COMPLIANT", "FAILED", "RETRY"])
 def test_what_plan_found_is_the_result_where_it_left_nothing_to_apply(outcome: str) -> None:
-    record = {"journal": new_journal(ID), "result": {"outcome": outcome, "why": "as it is", "gone": True}}
+    result = {"outcome": outcome, "why": "as it is", "gone": True}
+    record = {"code": remediation_of("s3/require_tls").code, "journal": new_journal(ID), "result": result}
 
     journal, result = judged(attempt(), execution(attempt(), plan=record))
 
@@ -614,3 +616,38 @@ def test_an_end_that_cannot_be_read_just_now_is_read_later() -> None:
         world.runbooks().settle(ID)
 
     assert world.settled == []
+
+
+RELEASES = [
+    ("this release", None, False),
+    ("another", "0123456789ab", True),
+    ("one before the documents told", "absent", True),
+    ("no hash", "<script>", False),
+]
+
+
+@pytest.mark.parametrize(("case", "code", "told"), RELEASES, ids=[r[0] for r in RELEASES])
+def test_a_failure_in_a_document_of_another_release_says_so(case: str, code: str | None, told: bool) -> None:
+    one = attempt()
+    said = honest(one, BEFORE, after_of(one, BEFORE))
+    said["result"] = said["result"] | {"outcome": "FAILED", "why": "it broke", "to_do": "look"}
+    if code == "absent":
+        del said["code"]
+    elif code is not None:
+        said["code"] = code
+
+    _, result = World().runbooks().result_of(one, execution(one, said))
+
+    assert result["outcome"] == "FAILED"
+    assert ("is there of another release" in result["why"]) is told
+    assert ("update the stack member or member-flat in account 222222222222" in result["to_do"]) is told
+    assert "<script>" not in json.dumps(result)
+
+
+def test_a_repair_by_a_document_of_another_release_counts_where_its_calls_are_ours() -> None:
+    one = attempt()
+    said = honest(one, BEFORE, after_of(one, BEFORE)) | {"code": "0123456789ab"}
+
+    _, result = World().runbooks().result_of(one, execution(one, said))
+
+    assert result["outcome"] == "REMEDIATED"

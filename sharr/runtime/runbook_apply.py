@@ -8,7 +8,7 @@ from sharr.runtime.composed import Script
 from sharr.runtime.contract import CannotRepair
 from sharr.runtime.driver import remediate
 from sharr.runtime.planning import new_journal
-from sharr.runtime.runbook_plan import Access, note_of, pack, target_of, unpack
+from sharr.runtime.runbook_plan import Access, note_of, record_of, target_of, unpack
 
 
 def apply_step(payload: dict[str, Any], _context: Any) -> dict[str, str]:
@@ -32,7 +32,7 @@ def apply_step(payload: dict[str, Any], _context: Any) -> dict[str, str]:
     except CannotRepair as error:
         result = {"outcome": "FAILED", "why": error.why, "to_do": error.to_do, "seconds": None}
     return {
-        "record": pack({"journal": journal, "result": result}),
+        "record": record_of(journal, result),
         "outcome": result["outcome"],
         "note": note_of(result),
     }

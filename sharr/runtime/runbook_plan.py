@@ -50,7 +50,7 @@ def plan_step(payload: dict[str, Any], _context: Any) -> dict[str, str]:
     journal = new_journal(payload.get("AttemptId") or str(uuid.uuid4()))
     result = preview(Script, Access(target), target, journal)
     return {
-        "record": pack({"journal": journal, "result": result}),
+        "record": record_of(journal, result),
         "outcome": result["outcome"],
         "note": note_of(result),
     }
@@ -106,6 +106,11 @@ def fits(parameter: dict[str, Any], value: Any) -> bool:
     if kind == "boolean":
         return isinstance(value, bool)
     return type(value) is int and parameter.get("minimum", value) <= value <= parameter.get("maximum", value)
+
+
+def record_of(journal: dict[str, Any], result: dict[str, Any]) -> str:
+    """Return what a step tells the admin account, with the code that this document was made of."""
+    return pack({"code": REMEDIATION["code"], "journal": journal, "result": result})
 
 
 def pack(value: Any) -> str:

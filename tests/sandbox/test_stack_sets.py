@@ -244,8 +244,9 @@ def test_a_large_template_is_taken_from_s3_only(place: Place) -> None:
     bucket(place, MANAGEMENT, None, top=large)
     url = "https://templates-here.s3.us-east-1.amazonaws.com/top.json"
 
+    text = rollout(place.properties(large))
+
     with pytest.raises(DeployError, match="more than 51200"):
-        text = rollout(place.properties(large))
         place.world.cloudformation.create("x", text, MANAGEMENT, HOME, {}, no_assets)
     with pytest.raises(ClientError, match="templateBody"):
         place.as_role(ONE, "cloudformation").create_stack(StackName="x", TemplateBody=json.dumps(large))
@@ -300,7 +301,10 @@ def test_a_stack_that_fails_is_tolerated_as_the_preferences_say(place: Place, to
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stackset-ops-options.html"""
     place.world.identity.client("sqs", ONE, HOME).create_queue(QueueName="of-the-set")
     home = [{"DeploymentTargets": {"OrganizationalUnitIds": [place.unit]}, "Regions": [HOME]}]
-    given = {"OperationPreferences": {"FailureTolerancePercentage": tolerance}, "StackInstancesGroup": home}
+    given: dict[str, Any] = {
+        "OperationPreferences": {"FailureTolerancePercentage": tolerance},
+        "StackInstancesGroup": home,
+    }
 
     assert place.create(place.properties(**given))["StackStatus"] == status
 

@@ -86,6 +86,61 @@ def test_the_organization_is_covered_and_a_new_account_too(organization: Organiz
     assert organization.stacks(admin, home) == ["sharr-admin"]
 
 
+def test_what_is_left_after_everything_was_deleted_is_what_the_page_says(organization: Organization) -> None:
+    """docs/uninstall.md"""
+    world, admin, home = organization.world, organization.admin, organization.home
+    management = world.organization.management
+    outputs = organization.create_admin(SCAutomaticControls="KMS.4,EC2.6")
+    organization.trust_stack_sets()
+    unit = organization.unit("Workloads", FIRST_MEMBER)
+    organization.create_rollout(unit, home)
+    organization.create("sharr-member", SECOND_MEMBER, SecHubAdminAccount=admin, HomeRegion=home)
+    arn, vpc = key(organization, FIRST_MEMBER, home), public_vpc(organization, FIRST_MEMBER, home)
+    world.run()
+    world.advance(1200)
+
+    organization.as_role(management, "cloudformation").delete_stack(StackName="sharr-rollout")
+    organization.as_role(SECOND_MEMBER, "cloudformation").delete_stack(StackName="sharr-member")
+    organization.as_role(admin, "cloudformation").delete_stack(StackName="sharr-admin")
+
+    for account in world.organization.accounts:
+        for region in world.organization.regions:
+            assert organization.stacks(account, region) == []
+            assert documents(organization, account, region) == []
+        assert roles(organization, account) == []
+    ours = world.identity.client
+    assert ours("dynamodb", admin, home).list_tables()["TableNames"] == [outputs["TableName"]]
+    groups = [g["logGroupName"] for g in ours("logs", admin, home).describe_log_groups()["logGroups"]]
+    assert len(groups) == 1
+    assert groups[0].startswith("sharr-admin-OutcomeLog-")
+    assert ours("sqs", admin, home).list_queues().get("QueueUrls", []) == []
+    assert ours("sns", admin, home).list_topics()["Topics"] == []
+    assert [f["FunctionName"] for f in ours("lambda", admin, home).list_functions()["Functions"]] == []
+    assert ours("ssm", admin, home).describe_parameters()["Parameters"] == []
+    assert ours("securityhub", admin, home).describe_action_targets()["ActionTargets"] == []
+    keys = [k["KeyId"] for k in ours("kms", admin, home).list_keys()["Keys"]]
+    states = [ours("kms", admin, home).describe_key(KeyId=k)["KeyMetadata"]["KeyState"] for k in keys]
+    assert states == ["PendingDeletion"]
+    # What was repaired stays repaired, with what the repair made.
+    assert rotates(organization, arn)
+    assert flow_logs(organization, FIRST_MEMBER, home, vpc)
+    there = ours("logs", FIRST_MEMBER, home).describe_log_groups()["logGroups"]
+    assert [group["logGroupName"] for group in there] == [f"/sharr/vpc/{vpc}"]
+    assert bucket_names(organization) == [organization.place.bucket]
+
+
+def documents(organization: Organization, account: str, region: str) -> list[str]:
+    ssm = organization.world.identity.client("ssm", account, region)
+    found = ssm.list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"]
+    return [each["Name"] for each in found if each["Name"].startswith("SHARR-")]
+
+
+def roles(organization: Organization, account: str) -> list[str]:
+    iam = organization.world.identity.client("iam", account, organization.home)
+    pages = iam.get_paginator("list_roles").paginate(PathPrefix="/sharr/")
+    return [role["RoleName"] for page in pages for role in page["Roles"]]
+
+
 def public_vpc(organization: Organization, account: str, region: str) -> str:
     """Make a VPC without flow logs, and let Security Hub find it."""
     ec2 = organization.world.identity.client("ec2", account, region)
