@@ -2,7 +2,8 @@
 Sends hostile messages, judges each, prints what became of them: `python -m hostile [FINDINGS]` (100,000 if left out).
 
 All go through the function's code with AWS recorded (stage.py); the first of them (`--deployed`) also through the
-deployed sandbox (deployed.py). `--write` keeps the numbers for docs/reliability.md. Exit status 1 where anything was violated.
+deployed sandbox (deployed.py). `--write` keeps the numbers for docs/reliability.md. Exit status 1 where something was
+violated.
 """
 
 from __future__ import annotations

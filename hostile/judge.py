@@ -164,6 +164,8 @@ def _faults_of_target(attempt: Attempt, raws: list[Any]) -> Iterator[str]:
     ids = [r["Id"] for r in raw["Resources"]]
     if target["resource"]["id"] not in ids:
         yield f"target {target['resource']['id']} is no resource of the finding"
+    if attempt.finding["resource"] != target["resource"]["id"]:
+        yield f"people are told of {attempt.finding['resource']}, not of what is repaired"
     if not attempt.lease_key.startswith(f"{own[0]}/"):
         yield f"the lease {attempt.lease_key} is another account's"
     yield from _faults_of_arns([target["resource"]["id"]], own)

@@ -205,7 +205,7 @@ class Looks:
             return self.again(this)
         attempt = Attempt(
             id=this,
-            finding=finding_record(finding),
+            finding=finding_record(finding, target["resource"]["id"] if target else None),
             trigger=trigger,
             request=request,
             playbook=self.settings.playbook,
@@ -461,8 +461,12 @@ class Looks:
         return self.sessions.open(role, attempt.id, policy)("ssm", target["region"])
 
 
-def finding_record(finding: Finding) -> dict[str, Any]:
-    """Return what an attempt keeps of its finding: enough for the note, the message and the update."""
+def finding_record(finding: Finding, resource: str | None = None) -> dict[str, Any]:
+    """
+    Return what an attempt keeps of its finding: enough for the note, the message and the update.
+
+    *resource* is the one that is repaired; where none is, the finding's first stands for it.
+    """
     return {
         "uid": finding.uid,
         "product_arn": finding.product_arn,
@@ -475,7 +479,7 @@ def finding_record(finding: Finding) -> dict[str, Any]:
         "severity": finding.severity.value,
         "title": finding.title,
         "workflow": finding.workflow.value,
-        "resource": finding.resources[0].id,
+        "resource": resource or finding.resources[0].id,
         "observed_at": stamp(finding.observed_at),
         "note": {"text": finding.note.text, "author": finding.note.author} if finding.note else None,
     }

@@ -129,6 +129,18 @@ def test_a_parameter_that_is_refused_is_named_in_ascii() -> None:
     assert attempt.why.isascii()
 
 
+def test_what_people_are_told_of_is_the_resource_that_is_repaired_not_the_first_one() -> None:
+    listed = [{"Type": "Other", "Id": "arn:aws:ec2:us-east-1::image/ami-1"}, {"Type": "AwsSqsQueue", "Id": QUEUE}]
+    on = Stage()
+    with on.installed():
+        on.clear({})
+        on.message(message(Resources=listed).body, "SC")
+    ((_, _, attempt),) = on.records.taken
+
+    assert attempt is not None
+    assert attempt.finding["resource"] == attempt.target["resource"]["id"] == QUEUE
+
+
 # --- what people read
 
 
