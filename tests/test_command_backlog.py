@@ -44,7 +44,7 @@ class Stack:
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    with mock_aws(), time_machine.travel(NOW):
+    with mock_aws(), time_machine.travel(NOW, tick=False):
         yield make_table()
 
 
