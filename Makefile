@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types templates synth bench sandbox judge docs setup clean
+.PHONY: demo test lint types templates synth bench mutate sandbox judge docs setup clean
 
 demo: $(SYNCED)           ## deploy to an emulated organization, break it, watch it being repaired
 	@$(BIN)/python -m sandbox.demo $(ARGS)
@@ -22,7 +22,7 @@ lint: $(SYNCED)
 	$(BIN)/ruff format --check .
 
 types: $(SYNCED)
-	$(BIN)/mypy app.py sharr lambdas stacks sandbox ssm_documents tools benchmarks judge tests
+	$(BIN)/mypy app.py sharr lambdas stacks sandbox ssm_documents tools benchmarks judge mutations tests
 
 synth: $(SYNCED)          ## templates into cdk.out
 	$(BIN)/python app.py
@@ -35,6 +35,9 @@ templates: $(SYNCED)      ## synthesize with the CDK's own validation, then cfn-
 
 bench: $(SYNCED)          ## measure the goals of docs/performance.md
 	$(BIN)/python -m benchmarks $(ARGS)
+
+mutate: $(SYNCED)         ## take away what protects, one thing at a time, and see the sandbox go red
+	$(BIN)/python -m mutations $(ARGS)
 
 sandbox: $(SYNCED)        ## the organization behind one localhost endpoint, until Ctrl-C
 	@$(BIN)/python -m sandbox $(ARGS)

@@ -31,7 +31,7 @@ from sharr.loader import load_all
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- generated: mutations -->", "<!-- end of generated: mutations -->"
+BEGIN, END = "<!-- mutations: begin -->", "<!-- mutations: end -->"
 HEADING = f"""## Mutations
 What protects is taken away from what is deployed, one thing at a time, and the sandbox has to go red: without a
 permission a repair, preview or undo fails; without a restriction an attack succeeds. Templates are not compared.
@@ -138,7 +138,10 @@ def markdown(verdicts: Sequence[Verdict], judgement: Judgement) -> str:
     """Return the counts for the page."""
     lines = [f"| {' | '.join(HEAD)} |", "| --- | ---: | ---: | ---: | ---: |"]
     lines += [f"| {' | '.join(row)} |" for row in rows(verdicts, judgement)]
-    lines += ["", "Unlisted survivors: 0. Mean the same: a wider resource that no request can tell from the narrow one."]
+    lines += [
+        "",
+        "Unlisted survivors: 0. Mean the same: a wider resource that no request can tell from the narrow one.",
+    ]
     return "\n".join(lines)
 
 

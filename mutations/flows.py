@@ -18,7 +18,7 @@ from moto.iam.models import iam_backends
 from mutations.deployed import STRANGER, Deployed, plain
 from mutations.guard_rows import Acted
 from mutations.member_roles import Asked, Attack, ProbeBroken, Recorder, allowed, attacks, documents, roles_in
-from mutations.mutant import Mutant, PolicyMutant, Verdict, as_list, of_policy
+from mutations.mutant import Mutant, PolicyMutant, Verdict, of_policy
 from sandbox import samples, scene
 from sandbox.every import in_copies
 from sandbox.ports import Call
@@ -123,7 +123,7 @@ def playbook(name: str) -> Flow:
         dead = [m for arn, ms in on.world.dead_letters().items() for m in ms if f"Playbook{name}-" in arn]
         if on.world.queues.contents(queue):
             return "a message is not taken from the queue"
-        if ["no JSON"] != [m.get("Body", m.get("body")) for m in dead]:
+        if [m.get("Body", m.get("body")) for m in dead] != ["no JSON"]:
             return "what is malformed is not laid aside"
         if remediation is None:
             return ""
@@ -164,7 +164,11 @@ def groups(deployed: Deployed) -> Iterator[tuple[str, Callable[[], list[Verdict]
 
 
 def _roles(deployed: Deployed) -> list[tuple[str, str]]:
-    admin = [n for n in roles_in(deployed.world, deployed.admin) if n in ("sharr-repair", "sharr-observe") or "CustomActions" in n]
+    admin = [
+        n
+        for n in roles_in(deployed.world, deployed.admin)
+        if n in ("sharr-repair", "sharr-observe") or "CustomActions" in n
+    ]
     known = {r.role_name for r in deployed.demo.remediations}
     member = [n for n in roles_in(deployed.world, deployed.member) if n not in known]
     return [*((deployed.admin, n) for n in admin), *((deployed.member, n) for n in member)]
@@ -213,7 +217,11 @@ def _group(
             lost = {action.lower().rstrip("*") for action in mutant.actions}
             for flow, asked in needed.items():
                 if any(one.action.lower().startswith(tuple(lost)) for one in asked.get(arn, ())):
-                    if flow.startswith("playbook") and policy.startswith("playbook") and policy.split("-")[1] not in flow:
+                    if (
+                        flow.startswith("playbook")
+                        and policy.startswith("playbook")
+                        and policy.split("-")[1] not in flow
+                    ):
                         continue
                     try:
                         wrong = flows()[flow](Acted(deployed))

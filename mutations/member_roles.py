@@ -21,12 +21,11 @@ from typing import Any, cast
 from policy_sentry.querying.actions import get_action_data
 
 from mutations.mutant import SAME, PolicyMutant, Verdict, as_list, of_policy
+from sandbox import scene
 from sandbox.demo import cases
 from sandbox.iam import Request, Subject, evaluate, parse_policy
 from sandbox.identity import IdentityCenter
 from sandbox.world import Sandbox
-from sandbox import scene
-from sharr.loader import load_all
 from sharr.remediation import Remediation
 from sharr.runtime.planning import Aws, leaves
 from sharr.scripts import code_of
@@ -36,7 +35,10 @@ Json = Any
 STRANGER = "999999999999"
 REGION = "us-east-1"
 NAME = "crown-jewels"
-PARTNER = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+PARTNER = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}],
+}
 """What the owner of a resource in another account may have said, in the worst case."""
 """Context key -> values that an attacker would like; None: the key is absent."""
 HOSTILE: dict[str, tuple[Any, ...]] = {
@@ -104,9 +106,7 @@ def config_now(b: Bench, target: Json) -> Json:
     return json.loads(json.dumps(code.inspect(aws, target)))["config"]
 
 
-def fails(
-    remediation: Remediation, case: Case, role: Mapping[str, str], recorder: Recorder | None = None
-) -> str:
+def fails(remediation: Remediation, case: Case, role: Mapping[str, str], recorder: Recorder | None = None) -> str:
     """
     Preview, repair and take back one case with the role's policy as given; return what went wrong, "" for nothing.
 
@@ -203,7 +203,7 @@ def filled(format_: str, account: str) -> str:
 
 
 def type_of(arn: str) -> str:
-    """Return service and type of a resource, from its ARN or from a format of such: `rds:snapshot`, `apigateway:apis`."""
+    """Return service and type of a resource, from its ARN or a format of such: `rds:snapshot`, `apigateway:apis`."""
     service, resource = arn.split(":", 5)[2::3]
     head = re.split(r"[:/]", resource.lstrip("/"), maxsplit=1)
     return f"{service}:{head[0]}" if len(head) > 1 or service == "apigateway" else f"{service}:"
@@ -224,8 +224,7 @@ def attacks(needed: Iterable[Asked], actions: Iterable[str], account: str) -> li
             theirs = {type_of(asked.resource) for asked in mine if asked.whose == "theirs"}
             if mine and type_of(format_) not in theirs:
                 arn = filled(format_, account)
-                for context in contexts:
-                    found.append(Attack(f"{action} on somebody's resource", action, arn, context, account))
+                found += [Attack(f"{action} on somebody's resource", action, arn, c, account) for c in contexts]
         for asked in mine:
             making = any(key == "ec2:CreateAction" for key, _ in asked.context)
             for key, _ in asked.context:
@@ -292,7 +291,7 @@ class ProbeBroken(Exception):
 
 
 def judged(remediation: Remediation, only: str = "") -> list[Verdict]:
-    """Return what became of every mutant of the role of one remediation; *only* takes those whose name has this text."""
+    """Return what became of every mutant of a remediation's role; *only* takes those whose name has this text."""
     role = roles()[remediation.role_name]
     texts = documents(role)
     account = Sandbox().organization.members[0]

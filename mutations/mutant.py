@@ -15,7 +15,7 @@ SAME = "(means the same)"
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One thing that protects, taken away. *name* is stable: survivors.yaml lists it. *kind* is what it is counted as."""
+    """One thing that protects, taken away: *kind* is what it is counted as, *name* what survivors.yaml calls it."""
 
     kind: str
     name: str
@@ -83,7 +83,7 @@ def of_policy(document: Mapping[str, Any], where: str, *, permissions: bool = Tr
         else:
             yield made("statement", f"statement {statement['Effect']} on {short}", None)
         for operator, key in _conditions(statement):
-            yield made(f"condition", f"{operator} {key} of {actions[0]} on {short}", _without(statement, operator, key))
+            yield made("condition", f"{operator} {key} of {actions[0]} on {short}", _without(statement, operator, key))
         if "Resource" in statement and statement["Resource"] != "*" and statement["Effect"] == "Allow":
             yield made("resource", f"any resource for {actions[0]} on {short}", {**statement, "Resource": "*"})
 

@@ -26,11 +26,27 @@ from sharr.remediation import BadParameter, Parameter, Remediation
 Json = Any
 STACKS = ("sharr-admin", "sharr-member", "sharr-member-roles")
 CHECKS = ("AllowedPattern", "AllowedValues", "MinValue", "MaxValue", "MinLength", "MaxLength")
-EVIL = ("x; rm -rf /", "*x", "a\nb", "a" * 4050, "-1", "0", "1", "100000", "99999999999999", "é", "'; --", "o-", "yes,no")
+EVIL = (
+    "x; rm -rf /",
+    "*x",
+    "a\nb",
+    "a" * 4050,
+    "-1",
+    "0",
+    "1",
+    "100000",
+    "99999999999999",
+    "é",
+    "'; --",
+    "o-",
+    "yes,no",
+)
 """Values that no parameter of ours may take; but that one of them is fine for another one, as 1 is for days."""
 RIGHT: Mapping[str, str] = {"SecHubAdminAccount": "111111111111", "HomeRegion": "us-east-1"}
 FINE: Mapping[str, frozenset[str]] = {
-    "RemediationParameters": frozenset({"x; rm -rf /", "*x", "-1", "0", "1", "100000", "99999999999999", "'; --", "o-", "yes,no"}),
+    "RemediationParameters": frozenset(
+        {"x; rm -rf /", "*x", "-1", "0", "1", "100000", "99999999999999", "'; --", "o-", "yes,no"}
+    ),
     "LogRetentionDays": frozenset({"1"}),
     "ExistingTable": frozenset({"100000", "99999999999999"}),
 }
@@ -80,7 +96,7 @@ def of_remediations() -> list[Verdict]:
                 mutant = Mutant("parameter check", f"{remediation.id}: {check} of {parameter.name}")
                 if _chosen(remediation, parameter.name, value):
                     raise AssertionError(f"{mutant.name}: {value!r} is taken")
-                others = tuple(replace(p, **{check: None}) if p is parameter else p for p in remediation.parameters)
+                others = tuple(_free(p, check) if p is parameter else p for p in remediation.parameters)
                 free = _chosen(replace(remediation, parameters=others), parameter.name, value)
                 found.append(Verdict(mutant, f"{parameter.name} takes {value[:20]!r}" if free else ""))
     return found
@@ -92,7 +108,9 @@ def _beyond(parameter: Parameter) -> Iterator[tuple[str, str]]:
     if parameter.maximum is not None:
         yield "maximum", str(parameter.maximum + 1)
     if parameter.pattern is not None:
-        wrong = (text for text in ("!! not what anybody means !!", "~" * 250, "a" * 250, "") if not _fits(parameter, text))
+        wrong = (
+            text for text in ("!! not what anybody means !!", "~" * 250, "a" * 250, "") if not _fits(parameter, text)
+        )
         yield "pattern", next(wrong)
 
 
@@ -118,7 +136,12 @@ def _chosen(remediation: Remediation, name: str, value: str) -> bool:
     return True
 
 
-EVIL_INPUTS = {"ResourceId": "{{ global:ACCOUNT_ID }}; *", "Control": "S3.9999", "AttemptId": "../x", "Parameters": "x=1"}
+EVIL_INPUTS = {
+    "ResourceId": "{{ global:ACCOUNT_ID }}; *",
+    "Control": "S3.9999",
+    "AttemptId": "../x",
+    "Parameters": "x=1",
+}
 
 
 def of_runbooks() -> list[Verdict]:
@@ -146,3 +169,8 @@ def _starts(name: str, declared: Mapping[str, Any]) -> bool:
     except Refused:
         return False
     return True
+
+
+def _free(parameter: Parameter, check: str) -> Parameter:
+    free: Mapping[str, Any] = {check: None}
+    return replace(parameter, **free)
