@@ -9,7 +9,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: demo test lint types templates synth publish bench sandbox judge docs setup hostile faults flood clean
+.PHONY: demo test lint types templates synth publish bench sandbox judge docs setup hostile faults flood mutate clean
 
 demo: $(SYNCED)           ## deploy to an emulated organization, break it, watch it being repaired
 	@$(BIN)/python -m sandbox.demo $(ARGS)
@@ -22,7 +22,7 @@ lint: $(SYNCED)
 	$(BIN)/ruff format --check .
 
 types: $(SYNCED)
-	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks judge hostile faults flood tests
+	$(BIN)/mypy app.py sharr command lambdas stacks sandbox ssm_documents tools benchmarks judge hostile faults flood mutations tests
 
 synth: $(SYNCED)          ## templates into cdk.out
 	$(BIN)/python app.py
@@ -44,6 +44,8 @@ faults: $(SYNCED)         ## make every call fail, one at a time; see docs/relia
 	$(BIN)/python -m faults $(ARGS)
 flood: $(SYNCED)          ## simulate ten thousand findings at once under AWS's quotas
 	$(BIN)/python -m flood $(ARGS)
+mutate: $(SYNCED)         ## take away what protects, one thing at a time, and see the sandbox go red
+	$(BIN)/python -m mutations $(ARGS)
 
 sandbox: $(SYNCED)        ## the organization behind one localhost endpoint, until Ctrl-C
 	@$(BIN)/python -m sandbox $(ARGS)

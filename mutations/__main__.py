@@ -31,7 +31,7 @@ from sharr.loader import load_all
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- generated: mutations -->", "<!-- end of generated: mutations -->"
+BEGIN, END = "<!-- mutations: begin -->", "<!-- mutations: end -->"
 HEADING = f"""## Mutations
 What protects is taken away from what is deployed, one thing at a time, and the sandbox has to go red: without a
 permission a repair, preview or undo fails; without a restriction an attack succeeds. Templates are not compared.

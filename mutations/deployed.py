@@ -33,6 +33,7 @@ from sharr.finding import CUSTOM_ACTIONS, custom_action_arn
 
 Json = Any
 STRANGER = "999999999999"
+WITHOUT_TLS = {"aws:SecureTransport": "false"}
 PLACE = "us-east-1"
 
 
@@ -188,9 +189,12 @@ class Deployed:
         tagging = samples.standards()["Tagging"]
         listed = wanted.get("Compliance", {}).get("SecurityControlId") or sorted(samples.controls())
         control = next(
-            c for c in listed
-            if standard.serves(c) and samples.own_ids(standard.name, c) and (standard.associated_except is None or not tagging.serves(c))
-        )  # fmt: skip
+            c
+            for c in listed
+            if standard.serves(c)
+            and samples.own_ids(standard.name, c)
+            and (standard.associated_except is None or not tagging.serves(c))
+        )
         made = samples.finding(
             standard.name,
             control,
@@ -301,11 +305,27 @@ class Deployed:
     def _judged_bus(self, bus: Any) -> list[Verdict]:
         arn = bus.arn
         probes = [
-            Probe("a member's role tells of a runbook", True, lambda: self.may(self.member, "sharr-events", "events:PutEvents", arn)),
-            Probe("another role of a member puts events", False, lambda: self.may(self.member, "intruder", "events:PutEvents", arn)),
-            Probe("a stranger's role of the same name", False, lambda: self.may(STRANGER, "sharr-events", "events:PutEvents", arn)),
-            Probe("a member that left puts events", False, lambda: self.outside(self.member, "sharr-events", "events:PutEvents", arn)),
-        ]  # fmt: skip
+            Probe(
+                "a member's role tells of a runbook",
+                True,
+                lambda: self.may(self.member, "sharr-events", "events:PutEvents", arn),
+            ),
+            Probe(
+                "another role of a member puts events",
+                False,
+                lambda: self.may(self.member, "intruder", "events:PutEvents", arn),
+            ),
+            Probe(
+                "a stranger's role of the same name",
+                False,
+                lambda: self.may(STRANGER, "sharr-events", "events:PutEvents", arn),
+            ),
+            Probe(
+                "a member that left puts events",
+                False,
+                lambda: self.outside(self.member, "sharr-events", "events:PutEvents", arn),
+            ),
+        ]
         if broken := red(probes):
             raise ProbeBroken(f"bus: {broken}")
         text, found = bus.policy, []
@@ -360,13 +380,25 @@ class Deployed:
             Probe("another rule sends", False, rule_sends(evil, self.admin)),
             Probe("a stranger's rule sends", False, rule_sends(evil.replace(self.admin, STRANGER), STRANGER)),
             Probe("a member's role sends", False, lambda: self.may(self.member, "intruder", "sqs:SendMessage", arn)),
-            Probe("a bystander of the account reads", False, lambda: self.may(self.admin, "bystander", "sqs:ReceiveMessage", arn)),
-            Probe("an administrator's role sends without TLS", False, lambda: self.may(self.admin, "intruder", "sqs:SendMessage", arn, aws__SecureTransport="false")),
-            Probe("an administrator's role sends with TLS", True, lambda: self.may(self.admin, "intruder", "sqs:SendMessage", arn)),
-        ]  # fmt: skip
+            Probe(
+                "a bystander of the account reads",
+                False,
+                lambda: self.may(self.admin, "bystander", "sqs:ReceiveMessage", arn),
+            ),
+            Probe(
+                "an administrator's role sends without TLS",
+                False,
+                lambda: self.may(self.admin, "intruder", "sqs:SendMessage", arn, aws__SecureTransport="false"),
+            ),
+            Probe(
+                "an administrator's role sends with TLS",
+                True,
+                lambda: self.may(self.admin, "intruder", "sqs:SendMessage", arn),
+            ),
+        ]
         for rule in feeds.get(arn, ()):
             probes.append(Probe("its own rule sends", True, rule_sends(rule, self.admin)))
-            probes.append(Probe("its own rule without TLS", False, rule_sends(rule, self.admin, **{"aws:SecureTransport": "false"})))  # fmt: skip
+            probes.append(Probe("its own rule without TLS", False, rule_sends(rule, self.admin, **WITHOUT_TLS)))
         return probes
 
     def _topic_probes(self, arn: str) -> list[Probe]:
@@ -378,13 +410,19 @@ class Deployed:
 
         return [
             Probe("outcomes are told", True, lambda: self.may(self.admin, "sharr-observe", "sns:Publish", arn)),
-            Probe("outcomes are told without TLS", False, lambda: self.may(self.admin, "sharr-observe", "sns:Publish", arn, aws__SecureTransport="false")),
+            Probe(
+                "outcomes are told without TLS",
+                False,
+                lambda: self.may(self.admin, "sharr-observe", "sns:Publish", arn, aws__SecureTransport="false"),
+            ),
             Probe("a bystander publishes", False, lambda: self.may(self.admin, "bystander", "sns:Publish", arn)),
             Probe("a member's role publishes", False, lambda: self.may(self.member, "intruder", "sns:Publish", arn)),
             Probe("an alarm is told", True, alarms(alarm, self.admin)),
             Probe("a stranger's alarm is told", False, alarms(alarm.replace(self.admin, STRANGER), STRANGER)),
-            Probe("CloudWatch for something else", False, alarms(alarm.replace(":alarm:", ":insight-rule/"), self.admin)),
-        ]  # fmt: skip
+            Probe(
+                "CloudWatch for something else", False, alarms(alarm.replace(":alarm:", ":insight-rule/"), self.admin)
+            ),
+        ]
 
     def _key_probes(self, arn: str) -> list[Probe]:
         def alarms(action: str, account: str) -> Callable[[], bool]:
@@ -393,10 +431,14 @@ class Deployed:
         return [
             *(Probe(f"an alarm does {a}", True, alarms(a, self.admin)) for a in ("kms:Decrypt", "kms:GenerateDataKey")),
             Probe("a stranger's alarm decrypts", False, alarms("kms:Decrypt", STRANGER)),
-            Probe("outcomes are encrypted", True, lambda: self.may(self.admin, "sharr-observe", "kms:GenerateDataKey", arn)),
+            Probe(
+                "outcomes are encrypted",
+                True,
+                lambda: self.may(self.admin, "sharr-observe", "kms:GenerateDataKey", arn),
+            ),
             Probe("a bystander decrypts", False, lambda: self.may(self.admin, "bystander", "kms:Decrypt", arn)),
             Probe("a member's role decrypts", False, lambda: self.may(self.member, "intruder", "kms:Decrypt", arn)),
-        ]  # fmt: skip
+        ]
 
     # ----------------------------------------------------------------------------------------------------------- trust
     def trusts(self) -> Iterator[Callable[[], list[Verdict]]]:

@@ -47,7 +47,7 @@ class Acted(Stage):
         self.place = Place(self.world, region=self.organization.regions[1])
 
     def fire(self, trigger: str, finding: Json, **changes: Any) -> Json:
-        """Let a trigger happen: the event of a finding, or a button; *changes* is how the event has it, if it is old."""
+        """Let a trigger happen: an event, or a button; *changes* is how the event has the finding, if it is old."""
         if trigger != "automatic":
             self.press(next(a for a in CUSTOM_ACTIONS if a.trigger == trigger), finding)
             return finding
@@ -62,9 +62,7 @@ class Acted(Stage):
     @property
     def queue(self) -> str:
         """The queue of the playbook of consolidated control findings."""
-        stack = self.world.cloudformation
         (arn,) = (a for a in self.deployed._feeds() if "PlaybookSC" in a and "EventsDead" not in a)
-        assert stack
         return arn
 
     def setting(self, name: str, value: str) -> None:

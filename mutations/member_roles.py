@@ -203,7 +203,7 @@ def filled(format_: str, account: str) -> str:
 
 
 def type_of(arn: str) -> str:
-    """Return service and type of a resource, from its ARN or from a format of such: `rds:snapshot`, `apigateway:apis`."""
+    """Return service and type of a resource, from its ARN or a format of such: `rds:snapshot`, `apigateway:apis`."""
     service, resource = arn.split(":", 5)[2::3]
     head = re.split(r"[:/]", resource.lstrip("/"), maxsplit=1)
     return f"{service}:{head[0]}" if len(head) > 1 or service == "apigateway" else f"{service}:"
@@ -224,8 +224,7 @@ def attacks(needed: Iterable[Asked], actions: Iterable[str], account: str) -> li
             theirs = {type_of(asked.resource) for asked in mine if asked.whose == "theirs"}
             if mine and type_of(format_) not in theirs:
                 arn = filled(format_, account)
-                for context in contexts:
-                    found.append(Attack(f"{action} on somebody's resource", action, arn, context, account))
+                found += [Attack(f"{action} on somebody's resource", action, arn, c, account) for c in contexts]
         for asked in mine:
             making = any(key == "ec2:CreateAction" for key, _ in asked.context)
             for key, _ in asked.context:
@@ -292,7 +291,7 @@ class ProbeBroken(Exception):
 
 
 def judged(remediation: Remediation, only: str = "") -> list[Verdict]:
-    """Return what became of every mutant of the role of one remediation; *only* takes those whose name has this text."""
+    """Return what became of every mutant of a remediation's role; *only* takes those whose name has this text."""
     role = roles()[remediation.role_name]
     texts = documents(role)
     account = Sandbox().organization.members[0]

@@ -15,7 +15,7 @@ SAME = "(means the same)"
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One thing that protects, taken away. *name* is stable: survivors.yaml lists it. *kind* is what it is counted as."""
+    """One thing that protects, taken away: *kind* is what it is counted as, *name* what survivors.yaml calls it."""
 
     kind: str
     name: str

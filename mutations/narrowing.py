@@ -1,5 +1,5 @@
 """
-What narrows a session of a remediation's role: without it, a script that went wrong could do what its plan does not say.
+What narrows a session of a remediation's role: without it, a script could do what its plan does not say.
 
 The attacker is the remediation's own code: it has the session that the driver opened, and tries something else with it.
 """
@@ -34,11 +34,11 @@ def _every_kind(remediation: Remediation, kinds: Iterable[Any], values: Any, ope
 
 
 def _every_operation(remediation: Remediation, kinds: Iterable[Any], values: Any, operations: Any = None) -> str:
-    return policies.session_policy(remediation, kinds, values, None)  # type: ignore[arg-type]
+    return policies.session_policy(remediation, kinds, values, None)
 
 
 def _every_resource(remediation: Remediation, kinds: Iterable[Any], values: Any, operations: Any = None) -> str:
-    text = policies.session_policy(remediation, kinds, values, operations)  # type: ignore[arg-type]
+    text = policies.session_policy(remediation, kinds, values, operations)
     return re.sub(r'"Resource":(?:"[^"]*"|\[[^]]*\])', '"Resource":"*"', text)
 
 
@@ -47,7 +47,7 @@ def _every_type(remediation: Remediation, kinds: Iterable[Any], values: Any, ope
         return tuple(replace(permission, only={}) for permission in permissions)
 
     wide = replace(remediation, read=free(remediation.read), write=free(remediation.write), undo=free(remediation.undo))
-    return policies.session_policy(wide, kinds, values, operations)  # type: ignore[arg-type]
+    return policies.session_policy(wide, kinds, values, operations)
 
 
 MUTANTS: Mapping[str, Policy] = {

@@ -96,7 +96,7 @@ def of_remediations() -> list[Verdict]:
                 mutant = Mutant("parameter check", f"{remediation.id}: {check} of {parameter.name}")
                 if _chosen(remediation, parameter.name, value):
                     raise AssertionError(f"{mutant.name}: {value!r} is taken")
-                others = tuple(replace(p, **{check: None}) if p is parameter else p for p in remediation.parameters)
+                others = tuple(_free(p, check) if p is parameter else p for p in remediation.parameters)
                 free = _chosen(replace(remediation, parameters=others), parameter.name, value)
                 found.append(Verdict(mutant, f"{parameter.name} takes {value[:20]!r}" if free else ""))
     return found
@@ -169,3 +169,8 @@ def _starts(name: str, declared: Mapping[str, Any]) -> bool:
     except Refused:
         return False
     return True
+
+
+def _free(parameter: Parameter, check: str) -> Parameter:
+    free: Mapping[str, Any] = {check: None}
+    return replace(parameter, **free)

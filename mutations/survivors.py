@@ -63,7 +63,10 @@ def load(path: Path = LIST) -> list[Reason]:
 def judge(verdicts: Sequence[Verdict], reasons: Iterable[Reason], *, whole: bool) -> Judgement:
     """Return what the list makes of the verdicts; where they are not the *whole* an entry may have none."""
     reasons = list(reasons)
-    excused, unlisted, killed, used = [], [], [], set()
+    excused: list[Mutant] = []
+    unlisted: list[Mutant] = []
+    killed: list[tuple[Reason, Verdict]] = []
+    used: set[Reason] = set()
     for verdict in verdicts:
         covering = [reason for reason in reasons if reason.covers(verdict.mutant)]
         used |= set(covering)

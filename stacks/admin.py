@@ -210,13 +210,6 @@ class AdminStack(Stack):
                     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
                 },
                 {
-                    "Sid": "Outcomes",
-                    "Effect": "Allow",
-                    "Principal": {"AWS": attribute("ObserveRole", "Arn")},
-                    "Action": "sns:Publish",
-                    "Resource": topic,
-                },
-                {
                     "Sid": "Alarms",
                     "Effect": "Allow",
                     "Principal": {"Service": "cloudwatch.amazonaws.com"},

@@ -254,11 +254,9 @@ def test_the_topic_is_encrypted_and_published_to_by_us_and_our_alarms_only(assem
     assert topic["KmsMasterKeyId"]["Fn::If"][0] == "MakesKey"
     assert key["EnableKeyRotation"] is True
     allowed = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
-    assert [s["Principal"] for s in allowed] == [
-        {"AWS": {"Fn::GetAtt": ["ObserveRole", "Arn"]}},
-        {"Service": "cloudwatch.amazonaws.com"},
-    ]
-    assert allowed[1]["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    # The outcome function publishes by its role's own policy: the topic needs no statement for it.
+    assert [s["Principal"] for s in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
+    assert allowed[0]["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
     alarms = [s for s in key["KeyPolicy"]["Statement"] if "Service" in s["Principal"]]
     assert [s["Principal"]["Service"] for s in alarms] == ["cloudwatch.amazonaws.com"]
     assert "Condition" in alarms[0]
