@@ -135,7 +135,10 @@ def capacity(calls: Iterable[Call], items: Iterable[Item]) -> tuple[float, float
             keys = [key["pk"]["S"] for table in parameters["RequestItems"].values() for key in table["Keys"]]
             reads += sum(_units(sizes.get(key, 0), 4096) for key in keys)
         elif call.operation == "GetItem":
-            reads += _units(sizes.get(parameters["Key"]["pk"]["S"], 0), 4096)
+            consistent = 1.0 if parameters.get("ConsistentRead") else 0.5
+            reads += consistent * _units(sizes.get(parameters["Key"]["pk"]["S"], 0), 4096)
+        elif call.operation == "PutItem":
+            writes += _units(item_bytes(parameters["Item"]), 1024)
         elif call.operation == "TransactWriteItems":
             for entry in parameters["TransactItems"]:
                 ((kind, what),) = entry.items()

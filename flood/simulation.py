@@ -355,5 +355,6 @@ class Flood:
         else:
             self.result.received_again += len(batch)
             again = self._assumed["seconds_until_told_again"]
-            self._later(again, lambda: [self._gather(message) for message in batch] and None)
+            for message in batch:
+                self._later(again, lambda message=message: self._gather(message))  # type: ignore[misc]
         self._tell()

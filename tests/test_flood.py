@@ -154,7 +154,7 @@ def test_a_missed_goal_is_said(seconds: int) -> None:
 def test_a_chart_is_well_formed_and_stays_within_its_frame() -> None:
     lines = [plots.Line("a < b", [(0, 0), (7, 3), (12, 99)]), plots.Line("steps", [(0, 1), (5, 2)], steps=True)]
 
-    root = ET.fromstring(plots.chart("told & untold", "s", "n", lines))  # our own
+    root = ET.fromstring(plots.chart("told & untold", "s", "n", lines))
 
     drawn = [e.attrib["points"] for e in root if e.tag.endswith("polyline")]
     assert len(drawn) == 2
