@@ -126,20 +126,25 @@ def template(stack: str) -> dict[str, Any]:
 
 
 def test_deploy_commands_name_stacks_templates_and_parameters_that_exist() -> None:
-    commands = [line for line in shell_of(README).splitlines() if "sharr-" in line]
-    deployments = 0
-    for command in commands:
-        stack = re.search(r"\bsharr-[a-z-]+", command)
-        assert stack
-        parameters = template(stack[0])["Parameters"]
-        named = re.findall(r"ParameterKey=(\w+)|(?:--parameters |--parameter-overrides |\d )(\w+)=", command)
+    text = README + (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    deployed = set()
+    for command in shell_of(text).splitlines():
+        stack = re.search(r"(?:--stack-name|deploy --app cdk\.out) (sharr-[a-z-]+)", command)
+        if not stack:
+            assert "aws cloudformation deploy" not in command, command
+            continue
+        deployed.add(stack[1])
+        parameters = template(stack[1])["Parameters"]
+        overrides = command.partition("--parameter-overrides ")[2]
+        named = re.findall(r"ParameterKey=(\w+)|--parameters (\w+)=", command)
+        named += [("", name) for name in re.findall(r"(?:^| )([A-Za-z]+)=", overrides)]
         assert {one or other for one, other in named} - {"ParameterKey"} <= parameters.keys(), command
-        deployments += bool(named)
-        for file in re.findall(r"cdk\.out/(\S+)\.template\.json", command):
-            assert file == stack[0]
+        assert named, command
+        for file in re.findall(r"(?:published|[0-9a-f]{8})/(\S+)\.template\.json", command):
+            assert file == stack[1]
     inline = re.findall(r"`--parameters ([^`]+)`", README)
     assert {p for text in inline for p in re.findall(r"(\w+)=", text)} <= template("sharr-admin")["Parameters"].keys()
-    assert deployments == 6
+    assert deployed == {"sharr-admin", "sharr-rollout", "sharr-member", "sharr-member-roles"}
 
 
 def test_member_roles_can_be_deployed_by_any_tool_to_accounts_that_were_never_bootstrapped() -> None:
