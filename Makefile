@@ -42,8 +42,10 @@ bench: $(SYNCED)          ## measure the goals of docs/performance.md
 
 faults: $(SYNCED)         ## make every call fail, one at a time; see docs/reliability.md
 	$(BIN)/python -m faults $(ARGS)
+
 flood: $(SYNCED)          ## simulate ten thousand findings at once under AWS's quotas
 	$(BIN)/python -m flood $(ARGS)
+
 mutate: $(SYNCED)         ## take away what protects, one thing at a time, and see the sandbox go red
 	$(BIN)/python -m mutations $(ARGS)
 
