@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hostile.grammar import ADMIN, HOME, NOW, Case
+from hostile.grammar import ADMIN, HOME, NOW, TEXTS, Case
 from hostile.stage import DEAD_LETTERS, OUTCOMES, Call, Session, Stage
 from sharr.attempts import ENDED, Attempt
 from sharr.finding import MalformedEvent, MalformedFinding, parse_event
 from sharr.outcomes import log_line, message_for, note_for
-from sharr.policies import SESSION_POLICY_CHARACTERS
-from sharr.remediation import Remediation
+from sharr.policies import SESSION_POLICY_CHARACTERS, PolicyTooLarge, UnsafeValue, session_policy
+from sharr.remediation import Kind, Remediation
 
 PASSES_ROLES: Final = "sharr-starter"
 # What XML 1.0 has, so SQS: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
@@ -37,6 +37,8 @@ OPENS: Final = (
     "HELD",
     "RETRY",
 )
+KINDS: Final[tuple[Kind, ...]] = ("read", "write", "undo")
+_PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 _ARN: Final = re.compile(r"arn:([^:]*):([^:]*):([^:]*):([^:]*):")
 _ACCOUNT_KEYS: Final = ("ExpectedBucketOwner", "AccountId", "SourceAccount", "RegistryId", "registryId", "CatalogId")
 
@@ -143,6 +145,7 @@ def _judged(stage: Stage, raws: list[Any], delivery: Any, tally: Tally) -> list[
         if attempt.has_ended and told[attempt.id] != 1:
             wrong.append(f"an ended attempt was told {told[attempt.id]} times")
         wrong += _faults_of_target(attempt, raws)
+        wrong += _faults_with_hostile_facts(stage, attempt)
         wrong += faults_of_words(attempt, stage.catalogue.remediations.get(attempt.remediation))
     return wrong
 
@@ -169,6 +172,27 @@ def _faults_of_target(attempt: Attempt, raws: list[Any]) -> Iterator[str]:
     if not attempt.lease_key.startswith(f"{own[0]}/"):
         yield f"the lease {attempt.lease_key} is another account's"
     yield from _faults_of_arns([target["resource"]["id"]], own)
+
+
+def _faults_with_hostile_facts(stage: Stage, attempt: Attempt) -> Iterator[str]:
+    """Say where the policy of a write or an undo lets through what inspect found: names that a member account chose."""
+    if not attempt.target:
+        return
+    remediation, target = stage.catalogue.remediations[attempt.remediation], attempt.target
+    own = (target["account"], target["region"], target["partition"])
+    identity = {"account": own[0], "region": own[1], "partition": own[2]}
+    names = {
+        n for kind in KINDS for p in remediation.permissions(kind) for on in p.on for n in _PLACEHOLDER.findall(on)
+    }
+    text = TEXTS[int(attempt.id[:8], 16) % len(TEXTS)]
+    both: tuple[tuple[Kind, ...], ...] = (("read", "write"), ("read", "undo"))
+    for kinds in both:
+        try:
+            values = {**dict.fromkeys(names, text), **target["resource"], **identity}
+            policy = session_policy(remediation, kinds, values)
+        except (UnsafeValue, PolicyTooLarge):
+            continue
+        yield from faults_of_policy(policy, remediation, target, own)
 
 
 def _faults_of_session(stage: Stage, session: Session, raws: list[Any]) -> Iterator[str]:
@@ -199,7 +223,7 @@ def faults_of_policy(
     document = json.loads(text)
     if document.keys() != {"Version", "Statement"} or document["Version"] != "2012-10-17":
         yield f"policy with {sorted(document)}"
-    permissions = [p for kind in ("read", "write", "undo") for p in remediation.permissions(kind)]
+    permissions = [p for kind in KINDS for p in remediation.permissions(kind)]
     actions = {p.action for p in permissions}
     values = {"account": own[0], "region": own[1], "partition": own[2]}
     groups = {k: v for k, v in target["resource"].items() if k not in ("id", "type")}

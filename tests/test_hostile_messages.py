@@ -260,6 +260,14 @@ def test_the_judge_sees_a_policy_that_is_more_than_its_template(old: str, new: s
     assert list(faults_of_policy(text.replace(old, new), remediation, target, own))
 
 
+def test_the_judge_sees_a_name_that_a_policy_takes_for_more_than_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sharr.policies.SAFE", r"[\s\S]{0,512}")
+
+    violations = tried(*(case(number, ANOTHER_SEED) for number in range(60))).violations
+
+    assert any("none of the templates" in violation for violation in violations)
+
+
 def test_the_judge_sees_words_that_are_more_than_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "_printable", lambda text: text)
 
