@@ -16,7 +16,7 @@ from typing import Any, Final
 from hostile.grammar import ADMIN, HOME, NOW, TEXTS, Case
 from hostile.stage import DEAD_LETTERS, OUTCOMES, Call, Session, Stage
 from sharr.attempts import ENDED, Attempt
-from sharr.finding import MalformedEvent, MalformedFinding, parse_event
+from sharr.finding import MalformedEvent, MalformedFinding, Workflow, parse_event
 from sharr.outcomes import log_line, message_for, note_for
 from sharr.policies import SESSION_POLICY_CHARACTERS, PolicyTooLarge, UnsafeValue, session_policy
 from sharr.remediation import Kind, Remediation
@@ -127,11 +127,14 @@ def _judged(stage: Stage, raws: list[Any], delivery: Any, tally: Tally) -> list[
     seen: dict[str, str] = {}
     told = Counter(json.loads(m["MessageBody"])["attempt"] for m in stage.records.sent if m["QueueUrl"] == OUTCOMES)
     last = {attempt.id: attempt for _, _, attempt in taken if attempt}
-    for finding, _trigger, attempt in taken:
+    for finding, trigger, attempt in taken:
         if attempt is None:
             again = finding.uid in seen
+            # The rule lets it in only under a note of ours; it is looked at again only after a repair of ours.
+            over = trigger == "automatic" and finding.workflow is Workflow.RESOLVED
             tally.became["the same finding again: one attempt"] += again
-            wrong += [] if again else [f"{finding.uid} has no outcome"]
+            tally.became["resolved already: left alone"] += over and not again
+            wrong += [] if again or over else [f"{finding.uid} has no outcome"]
             continue
         seen[finding.uid] = attempt.id
         if attempt.outcome not in OPENS:

@@ -32,6 +32,7 @@ from sharr.attempts import Attempt, Attempts
 from sharr.catalogue import Catalogue
 from sharr.finding import Finding, Trigger
 from sharr.findings_port import FindingsPort
+from sharr.limits import Limits
 from sharr.loader import load_all
 from sharr.looks import Looks
 from sharr.organization import Accounts
@@ -155,6 +156,16 @@ class Table:
             raise _Refused("ValidationException", 400, f"TransactWriteItems: {error}") from error
         return {}
 
+    def update_item(self, *, ReturnValuesOnConditionCheckFailure: str = "NONE", **update: Any) -> dict[str, Any]:  # noqa: N803
+        there = self.get_item(TableName=update["TableName"], Key=update["Key"])
+        try:
+            self.transact_write_items(TransactItems=[{"Update": update}])
+        except self.exceptions.TransactionCanceledException as error:
+            kind: Any = self.exceptions.ConditionalCheckFailedException
+            more = there if ReturnValuesOnConditionCheckFailure == "ALL_OLD" else {}
+            raise kind("ConditionalCheckFailedException", 400, "UpdateItem", **more) from error
+        return {}
+
     def _before(self, operation: tuple[str, Any]) -> tuple[str, Any]:
         """Return the key that an operation is about, and its item as it is now."""
         kind, wanted = operation
@@ -266,6 +277,7 @@ class Stage:
             catalogue=self.catalogue,
             settings=self.settings(),
             attempts=Attempts(self.table, TABLE),
+            limits=Limits(self.table, TABLE, per_hour=1_000_000, first=10),
             accounts=Accounts(
                 security_hub=lambda: self.client("securityhub"),
                 ssm=lambda: self.client("ssm"),

@@ -29,6 +29,7 @@ from sharr.attempts import (
     LaterRecord,
     Lease,
     LeaseLost,
+    Outcome,
     Stopped,
     attempt_id,
     said,
@@ -1027,7 +1028,7 @@ def test_the_end_of_a_turn_counts_or_stops_and_a_turn_that_ran_out_does_not_keep
 ) -> None:
     limits = Limits(client, TABLE, 100, 2)
 
-    def turn(number: int, outcome: str) -> None:
+    def turn(number: int, outcome: Outcome) -> None:
         mine, lease = claimed(table, attempt(f"f-{number}", lease_key=f"{KEY}-{number}"))
         assert limits.admit(mine.id, "KMS.4", NOW, automatic=True, reserved=True)
         done = dataclasses.replace(mine, turn=True, outcome=outcome, why="because")

@@ -269,6 +269,6 @@ def test_the_judge_sees_a_name_that_a_policy_takes_for_more_than_itself(monkeypa
 
 
 def test_the_judge_sees_words_that_are_more_than_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "_printable", lambda text: text)
+    monkeypatch.setattr(outcomes, "printable", lambda text: text)
 
     assert list(faults_of_words(told(title="a\r\nBcc: x", note="\u202ex", name="\u200b"), None))
