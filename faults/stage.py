@@ -23,6 +23,7 @@ from sandbox.ports import Call
 from sandbox.world import Sandbox
 from sharr.attempts import Attempt, Attempts
 from sharr.finding import UNDO, CustomAction, custom_action_arn
+from sharr.organization import PARAMETERS_FOR
 from sharr.remediation import Remediation
 from sharr.runtime.contract import CannotRepair, ResourceGone
 from sharr.runtime.planning import Aws
@@ -168,6 +169,7 @@ class Scene:
         place = Place(stage.world, account, case.region)
         made = cls(stage, remediation, case, place, case.break_it(place))
         scene.choose(stage.world, choices([case]))
+        stage.world.clock.advance((PARAMETERS_FOR + timedelta(seconds=1)).total_seconds())
         made.finding = finding_of(stage.world, case, place, made.resource_id, remediation)
         made.before = made.config()
         made.ran = len(made.executions())
