@@ -15,8 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import botocore.session
+
 from benchmarks import costs, table
-from flood import plots, profiles, quotas
+from flood import clients, plots, profiles, quotas
+from flood.clients import Resident
 from flood.profiles import Memory, Profiles
 from flood.simulation import Deployment, Flood, Message, Result
 from sandbox import scene
@@ -132,7 +135,7 @@ def scenarios(measured: Profiles, found: quotas.Quotas, as_set: Deployment) -> l
     return result
 
 
-def markdown(found: Sequence[Scenario], memory: Sequence[Memory], about: str) -> str:
+def markdown(found: Sequence[Scenario], memory: Sequence[Memory], about: str, resident: Resident | None = None) -> str:
     """Return the generated block of docs/performance.md."""
     head = (
         "| flood | events | concurrency | told: half | 99 % | all | goal | BatchUpdateFindings | goal | "
@@ -162,6 +165,12 @@ def markdown(found: Sequence[Scenario], memory: Sequence[Memory], about: str) ->
     if memory:
         held = "\n| findings in one process | memory of our files | clients |\n| ---: | ---: | ---: |\n"
         held += "".join(f"| {m.findings:,} | {m.kilobytes:,.0f} KB | {m.clients} |\n" for m in memory)
+    if resident:
+        held += (
+            f"\nA process that makes {resident.clients:,} clients of {resident.services} services: "
+            f"{resident.before:.0f} MB before, {resident.first:.0f} MB when each service was there, "
+            f"{resident.last:.0f} MB in the end.\n"
+        )
     pictures = "\n".join(f"![{title}]({name})" for name, title in PICTURES.items())
     return f"{about}\n\n{head}{rows}{held}\n{pictures}\n"
 
@@ -205,11 +214,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = scenarios(measured, quotas.load(), deployment())
     print(f"{len(found)} floods, {time.perf_counter() - start:.0f} s", file=sys.stderr)
     memory = profiles.memory(options.memory, max(1, options.memory // 10)) if options.memory else []
+    services = {step.service for profile in measured.findings for step in profile.steps}
+    resident = clients.measure(sorted(services & set(botocore.session.Session().get_available_services())))
     about = (
         f"Simulated with profiles of {len(measured.findings)} remediations, in {time.perf_counter() - start:.0f} s. "
         "Times are seconds after all events are in the queue."
     )
-    text = markdown(found, memory, about)
+    text = markdown(found, memory, about, resident)
     print(text)
     if options.write:
         table.write(PAGE, text, "flood")

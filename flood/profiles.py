@@ -229,21 +229,29 @@ def _duplicate(recorder: Recorder, broken: Broken) -> Profile:
 def _outcomes(recorder: Recorder) -> Batch:
     """Return what the outcome function does with a full batch."""
     world = recorder.world
+    organization = world.organization
+    mappings = world.identity.client("lambda", organization.admin, organization.home)
+    (mapping,) = [m.uuid for m in world.queues.mappings() if "OutcomeQueue" in m.event_source_arn]
+    # The clock runs on while findings are handled: none is told before all of them are there.
+    mappings.update_event_source_mapping(UUID=mapping, Enabled=False)
     broken = [recorder.key() for _ in range(AT_ONCE)]
-    recorder.forget()
     for one in broken:
         securityhub.publish(world, one.finding)
+    world.run()
+    recorder.forget()
+    mappings.update_event_source_mapping(UUID=mapping, Enabled=True)
     world.settle()
     runs = [run for run in world.functions.invocations if "attempt" in str(run.event) and "Outcome" in run.function_arn]
-    if [len(run.event["Records"]) for run in runs] != [AT_ONCE]:
+    if len(runs) != 1 or len(runs[0].event["Records"]) < AT_ONCE:
         raise NotAsMeant(f"batches of outcomes: {[len(run.event['Records']) for run in runs]}")
+    size = len(runs[0].event["Records"])
     calls = [c for c in recorder.calls(OUTCOME) if c.operation != "Query"]  # a sweep's, in the minute that went by
     counted: dict[Step, int] = {}
     for step in _steps(calls):
         counted[step] = counted.get(step, 0) + 1
     writes, reads = costs.capacity(calls, recorder.items())
     logged = sum(len(line.encode()) + 26 for line in runs[0].log)
-    return Batch(AT_ONCE, tuple(counted.items()), recorder.cpu_seconds("outcome"), writes, reads, logged)
+    return Batch(size, tuple(counted.items()), recorder.cpu_seconds("outcome"), writes, reads, logged)
 
 
 def _steps(calls: Sequence[Call]) -> tuple[Step, ...]:

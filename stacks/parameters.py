@@ -166,7 +166,7 @@ def declare(stack: Stack, standards: Iterable[Standard]) -> None:
                 "min_value": 2,
                 "max_value": 1000,
                 "description": "Invocations of a playbook's function at a time, five findings each; keep the sum "
-                "below the account's Lambda concurrency",
+                "below the account's Lambda concurrency; far beyond 100, raise the table's warm throughput first",
             },
         ),
     )

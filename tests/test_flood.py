@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flood import plots, quotas
+from flood import clients, plots, quotas
 from flood.__main__ import Scenario, deployment, markdown, messages
 from flood.profiles import Batch, Profile, Profiles, Step
 from flood.quotas import Bucket
@@ -149,6 +149,13 @@ def test_a_missed_goal_is_said(seconds: int) -> None:
 
     assert scenario.misses is (seconds == 1)
     assert ("MISS" in text) is (seconds == 1)
+
+
+def test_clients_that_are_made_and_dropped_leave_nothing_behind() -> None:
+    resident = clients.measure(["kms", "s3", "sts"])
+
+    assert resident.first > resident.before
+    assert resident.last - resident.first < 15
 
 
 def test_a_chart_is_well_formed_and_stays_within_its_frame() -> None:
