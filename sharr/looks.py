@@ -429,7 +429,7 @@ class Looks:
                     "outcome": "SKIPPED",
                     "guard": "no-runbook",
                     "why": f"{remediation.document_name} is not in {where}",
-                    "to_do": f"deploy the stack member to {where}, or set ExecutionMode to lambda",
+                    "to_do": f"deploy the stack member or member-flat to {where}, or set ExecutionMode to lambda",
                 }
                 return self.settle(attempt, lease, result)
             return self.settle(attempt, lease, _client_error(error))

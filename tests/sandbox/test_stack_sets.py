@@ -191,51 +191,51 @@ def test_what_a_set_waits_for_is_deployed_first_to_a_new_account(place: Place) -
     assert made == ["CreateQueue", "CreateQueue", "CreateTopic", "CreateTopic"]
 
 
-@pytest.mark.parametrize(
-    ("case", "account", "changes", "said"),
-    [
-        ("another account", ADMIN, {}, "must be the management account or delegated admin"),
-        (
-            "a delegated administrator who is none",
-            ADMIN,
-            {"CallAs": "DELEGATED_ADMIN"},
-            "must be the management account",
-        ),
-        ("nesting", MANAGEMENT, {"TemplateBody": json.dumps(NESTED)}, "do not take templates with nested stacks"),
-        (
-            "a transform",
-            MANAGEMENT,
-            {"TemplateBody": json.dumps({"Transform": "AWS::Serverless-2016-10-31", **QUEUE})},
-            "Transform",
-        ),
-        ("named roles", MANAGEMENT, {"TemplateBody": json.dumps(ROLE)}, r"\[CAPABILITY_NAMED_IAM\]"),
-        ("two templates", MANAGEMENT, {"TemplateURL": "https://b.s3.us-east-1.amazonaws.com/k"}, "not both"),
-        (
-            "no permission model",
-            MANAGEMENT,
-            {"PermissionModel": "SELF_MANAGED"},
-            "sandbox: only StackSets",
-        ),
-        (
-            "a unit that is not there",
-            MANAGEMENT,
-            {
-                "StackInstancesGroup": [
-                    {"DeploymentTargets": {"OrganizationalUnitIds": ["ou-abcd-12345678"]}, "Regions": [HOME]}
-                ]
-            },
-            "organizational unit ou-abcd-12345678",
-        ),
-    ],
-)
-def test_what_is_refused(place: Place, case: str, account: str, changes: dict[str, Any], said: str) -> None:
-    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacksets-orgs-associate-stackset-with-org.html"""
-    stack = place.create(place.properties(**changes), account)
+REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
+    ("another account", ADMIN, {}, "must be the management account or delegated admin"),
+    (
+        "a delegated administrator who is none",
+        ADMIN,
+        {"CallAs": "DELEGATED_ADMIN"},
+        "must be the management account",
+    ),
+    ("nesting", MANAGEMENT, {"TemplateBody": json.dumps(NESTED)}, "do not take templates with nested stacks"),
+    (
+        "a transform",
+        MANAGEMENT,
+        {"TemplateBody": json.dumps({"Transform": "AWS::Serverless-2016-10-31", **QUEUE})},
+        "Transform",
+    ),
+    ("named roles", MANAGEMENT, {"TemplateBody": json.dumps(ROLE)}, r"\[CAPABILITY_NAMED_IAM\]"),
+    ("two templates", MANAGEMENT, {"TemplateURL": "https://b.s3.us-east-1.amazonaws.com/k"}, "not both"),
+    (
+        "no permission model",
+        MANAGEMENT,
+        {"PermissionModel": "SELF_MANAGED"},
+        "sandbox: only StackSets",
+    ),
+    (
+        "a unit that is not there",
+        MANAGEMENT,
+        {
+            "StackInstancesGroup": [
+                {"DeploymentTargets": {"OrganizationalUnitIds": ["ou-abcd-12345678"]}, "Regions": [HOME]}
+            ]
+        },
+        "organizational unit ou-abcd-12345678",
+    ),
+]
 
-    assert stack["StackStatus"] == "ROLLBACK_COMPLETE", case
-    assert re.search(said, stack["StackStatusReason"]), stack["StackStatusReason"]
-    assert place.queues() == set()
-    assert place.world.cloudformation.stack_sets.sets == {}
+
+def test_what_is_refused(place: Place) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacksets-orgs-associate-stackset-with-org.html"""
+    for number, (case, account, changes, said) in enumerate(REFUSED):
+        stack = place.create(place.properties(**changes), account, f"refused-{number}")
+
+        assert stack["StackStatus"] == "ROLLBACK_COMPLETE", case
+        assert re.search(said, stack["StackStatusReason"]), (case, stack["StackStatusReason"])
+        assert place.queues() == set(), case
+        assert place.world.cloudformation.stack_sets.sets == {}, case
 
 
 def test_a_large_template_is_taken_from_s3_only(place: Place) -> None:
