@@ -233,7 +233,12 @@ def _group(
         every = {one for asked in needed.values() for one in asked.get(arn, ())}
         elsewhere = (("aws:ResourceOrgID", "o-elsewhere01"),)
         stranger = f"arn:aws:iam::{STRANGER}:role/sharr/sharr-reader"
-        special = [Attack("a stranger's role is taken", "sts:AssumeRole", stranger, elsewhere, STRANGER)]
+        theirs = f"arn:aws:iam::{deployed.member}:role/administrator"
+        here = (("aws:ResourceOrgID", deployed.organization.id),)
+        special = [
+            Attack("a stranger's role is taken", "sts:AssumeRole", stranger, elsewhere, STRANGER),
+            Attack("a member's own role is taken", "sts:AssumeRole", theirs, here, deployed.member),
+        ]
         tries = [*attacks(every, mutant.actions, account), *special]
         if broken := [one for one in tries if allowed(one, texts, arn, account)]:
             raise ProbeBroken(f"{name} may do what no flow needs: {broken}")
