@@ -45,6 +45,17 @@ def repair(on: Acted) -> str:
         return "a preview writes no note"
     if any(c.error for c in on.deployed.identity.calls if c.service == "logs" and c.principal.kind == "role"):
         return "a function cannot write its log"
+    return _unmapped(on, "OutcomeQueue")
+
+
+def _unmapped(on: Acted, name: str) -> str:
+    """Return the queue of that name that Lambda would not read from, as it asks when the mapping is made."""
+    for mapping in on.world.queues.mappings():
+        if name in mapping.event_source_arn:
+            try:
+                on.world.queues.check_mapping(mapping.event_source_arn, mapping.function_arn)
+            except ClientError as error:
+                return f"{plain(mapping.event_source_arn)} cannot be read: {error}"[:200]
     return ""
 
 
@@ -125,6 +136,8 @@ def playbook(name: str) -> Flow:
             return "a message is not taken from the queue"
         if [m.get("Body", m.get("body")) for m in dead] != ["no JSON"]:
             return "what is malformed is not laid aside"
+        if wrong := _unmapped(on, f"Playbook{name}-"):
+            return wrong
         if remediation is None:
             return ""
         if on.attempt(finding).outcome != "RETRY":
