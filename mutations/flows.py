@@ -45,6 +45,17 @@ def repair(on: Acted) -> str:
         return "a preview writes no note"
     if any(c.error for c in on.deployed.identity.calls if c.service == "logs" and c.principal.kind == "role"):
         return "a function cannot write its log"
+    return _unmapped(on, "OutcomeQueue")
+
+
+def _unmapped(on: Acted, name: str) -> str:
+    """Return the queue of that name that Lambda would not read from, as it asks when the mapping is made."""
+    for mapping in on.world.queues.mappings():
+        if name in mapping.event_source_arn:
+            try:
+                on.world.queues.check_mapping(mapping.event_source_arn, mapping.function_arn)
+            except ClientError as error:
+                return f"{plain(mapping.event_source_arn)} cannot be read: {error}"[:200]
     return ""
 
 
@@ -125,6 +136,8 @@ def playbook(name: str) -> Flow:
             return "a message is not taken from the queue"
         if [m.get("Body", m.get("body")) for m in dead] != ["no JSON"]:
             return "what is malformed is not laid aside"
+        if wrong := _unmapped(on, f"Playbook{name}-"):
+            return wrong
         if remediation is None:
             return ""
         if on.attempt(finding).outcome != "RETRY":
@@ -233,7 +246,12 @@ def _group(
         every = {one for asked in needed.values() for one in asked.get(arn, ())}
         elsewhere = (("aws:ResourceOrgID", "o-elsewhere01"),)
         stranger = f"arn:aws:iam::{STRANGER}:role/sharr/sharr-reader"
-        special = [Attack("a stranger's role is taken", "sts:AssumeRole", stranger, elsewhere, STRANGER)]
+        theirs = f"arn:aws:iam::{deployed.member}:role/administrator"
+        here = (("aws:ResourceOrgID", deployed.organization.id),)
+        special = [
+            Attack("a stranger's role is taken", "sts:AssumeRole", stranger, elsewhere, STRANGER),
+            Attack("a member's own role is taken", "sts:AssumeRole", theirs, here, deployed.member),
+        ]
         tries = [*attacks(every, mutant.actions, account), *special]
         if broken := [one for one in tries if allowed(one, texts, arn, account)]:
             raise ProbeBroken(f"{name} may do what no flow needs: {broken}")

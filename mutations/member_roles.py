@@ -51,10 +51,14 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "lambda:Principal": (STRANGER,),
     "kms:ViaService": (None,),
     "application-autoscaling:service-namespace": ("ecs",),
+    "ecs:CreateAction": (None, "CreateCluster"),
+    "ecs:task-definition": (f"arn:aws:ecs:{REGION}:{STRANGER}:task-definition/evil:1",),
     "ec2:LaunchTemplate": (f"arn:aws:ec2:{REGION}:{STRANGER}:launch-template/lt-0123456789abcdef0",),
 }
 TAGGING = ("ec2:CreateTags", "ec2:DeleteTags")
 """The actions that put single tags on resources which others made."""
+PASSED_TO = ("lambda.amazonaws.com", "ec2.amazonaws.com", "codebuild.amazonaws.com")
+"""Whom a role may be passed to where no case passes one: nobody's role to Lambda, no stranger's role to the others."""
 AMBIENT = ("aws:CurrentTime", "aws:EpochTime", "aws:SourceIp", "aws:ViaAWSService", "aws:PrincipalIsAWSService")
 """What every request has and no policy of ours asks for."""
 
@@ -217,14 +221,22 @@ def attacks(needed: Iterable[Asked], actions: Iterable[str], account: str) -> li
         mine = [asked for asked in needed if asked.action.lower() == action.lower()]
         contexts = list(dict.fromkeys(asked.context for asked in mine)) or [()]
         for format_ in formats(action):
-            context = contexts[0]
             if "${Account}" in format_:
                 arn = filled(format_, STRANGER)
-                found.append(Attack(f"{action} in another account", action, arn, context, STRANGER))
+                found.append(Attack(f"{action} in another account", action, arn, contexts[0], STRANGER))
+            elif action.startswith("s3:"):
+                arn = filled(format_, STRANGER)
+                found.append(Attack(f"{action} on another account's bucket", action, arn, contexts[0], STRANGER))
             theirs = {type_of(asked.resource) for asked in mine if asked.whose == "theirs"}
             if mine and type_of(format_) not in theirs:
                 arn = filled(format_, account)
                 found += [Attack(f"{action} on somebody's resource", action, arn, c, account) for c in contexts]
+        if action == "iam:PassRole" and not mine:
+            for service in PASSED_TO:
+                owner = account if service == "lambda.amazonaws.com" else STRANGER
+                arn = f"arn:aws:iam::{owner}:role/{NAME}"
+                passed = (("iam:PassedToService", service),)
+                found.append(Attack(f"a role of {owner} passed to {service}", action, arn, passed, owner))
         for asked in mine:
             making = any(key == "ec2:CreateAction" for key, _ in asked.context)
             for key, _ in asked.context:
@@ -280,8 +292,15 @@ WIDE: dict[tuple[str, str], str] = {
         r"ec2:AuthorizeSecurityGroup(Ingress|Egress) on somebody's resource",
     ): "the rule that is put back gets an id of its own",
     ("sharr-ec2-revoke-open-ingress", r"ec2:GetManagedPrefixListEntries in another account"): "prefix lists are shared",
-    ("sharr-(rds-encrypt-snapshot|sns-encrypt-topic)", r"kms:.* in another account"): "keys are shared",
+    (
+        "sharr-(rds-encrypt-snapshot|sns-encrypt-topic)",
+        r"kms:(DescribeKey|CreateGrant) in another account",
+    ): "keys are shared",
     ("sharr-tags-add-required-tags", r".* on somebody's resource"): "it tags any kind of resource",
+    (
+        "sharr-(?!cloudfront-set-default-root-object).*",
+        r"s3:.* on another account's bucket",
+    ): "an ARN of S3 names no account; a session of ours names the bucket",
 }
 """(role, attack) -> why the role may do this though no case needs it."""
 

@@ -360,9 +360,7 @@ class AdminStack(Stack):
             self._assumes("sharr-*"),
             {
                 "Effect": "Allow",
-                "Action": [
-                    f"dynamodb:{a}" for a in ("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem", "Query")
-                ],
+                "Action": [f"dynamodb:{a}" for a in ("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem")],
                 "Resource": self._table_arn,
             },
             {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue.arn},

@@ -68,7 +68,7 @@ def test_every_rule_role_and_queue_policy_of_the_templates_is_used() -> None:
         sqs = world.identity.client("sqs", admin, home)
         for url in sqs.list_queues().get("QueueUrls", []):
             attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "Policy"])["Attributes"]
-            # Some only refuse what comes without TLS.
+            # Some only refuse what comes without TLS; a dead letter is no use that is meant.
             if "Allow" in attributes.get("Policy", ""):
                 assert attributes["QueueArn"] in consulted, url
 

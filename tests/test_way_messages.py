@@ -190,7 +190,7 @@ def test_a_press_that_comes_twice_is_answered_and_harms_nobody(stage: Stage) -> 
     sqs = stage.world.identity.client("sqs", stage.organization.admin, stage.organization.home)
     for _ in range(2):
         sqs.send_message(QueueUrl=outcome_queue(stage), MessageBody=json.dumps(event))
-    stage.world.run()
+    stage.world.settle()
 
     assert "LoadCIS140AdminStack" in stage.now(finding)["Note"]["Text"]
     assert stage.dead() == []

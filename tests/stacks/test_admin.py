@@ -157,7 +157,7 @@ def test_the_repair_role_changes_nothing_but_the_table_and_queues(assembly: Asse
 
     assert rights(role) == {
         "sts:AssumeRole",
-        *(f"dynamodb:{a}" for a in ("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem", "Query")),
+        *(f"dynamodb:{a}" for a in ("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem")),
         "sqs:SendMessage",
         "securityhub:GetFindings",
         "securityhub:GetMembers",
