@@ -45,7 +45,7 @@ OUTCOME_BATCH: Final = 200
 """
 BatchUpdateFindings takes 100 findings with the same note: of one control two calls a batch. Of many controls a batch
 needs a call for each, and ten calls a second are all there is: `make flood` with 50 controls takes seven minutes with
-batches of 100, four with 200.
+batches of 100, five with 200.
 """
 OUTCOME_WINDOW: Final = 20
 """
