@@ -48,16 +48,28 @@ class Acted(Stage):
 
     def fire(self, trigger: str, finding: Json, **changes: Any) -> Json:
         """Let a trigger happen: an event, or a button; *changes* is how the event has the finding, if it is old."""
+        if trigger == "recheck":
+            return self.disagree(finding, **changes)
         if trigger != "automatic":
             self.press(next(a for a in CUSTOM_ACTIONS if a.trigger == trigger), finding)
             return finding
-        event = samples.imported_event(
-            [{**finding, **changes}], admin_account=self.deployed.admin, region=self.deployed.home
-        )
-        at = self.world.clock.now() - (timedelta(minutes=10) if changes else timedelta())
-        self.world.queues.send(self.queue, json.dumps({**event, "time": at.strftime("%Y-%m-%dT%H:%M:%SZ")}))
-        self.world.run()
+        self.send({**finding, **changes}, is_old=bool(changes))
         return finding
+
+    def disagree(self, finding: Json, **changes: Any) -> Json:
+        """Security Hub checks a repaired finding an hour later, and says FAILED."""
+        self.world.advance(3600)
+        there = self.now(finding)
+        again = self.finding(finding["Resources"][0]["Id"])
+        self.send({**again, "Workflow": there["Workflow"], "Note": there["Note"], **changes}, is_old=bool(changes))
+        return finding
+
+    def send(self, finding: Json, *, is_old: bool) -> None:
+        """Put the event of a finding into the playbook's queue, as a rule does."""
+        event = samples.imported_event([finding], admin_account=self.deployed.admin, region=self.deployed.home)
+        at = self.world.clock.now() - (timedelta(minutes=10) if is_old else timedelta())
+        self.world.queues.send(self.queue, json.dumps({**event, "time": at.strftime("%Y-%m-%dT%H:%M:%SZ")}))
+        self.world.settle()
 
     @property
     def queue(self) -> str:
@@ -84,6 +96,13 @@ class Acted(Stage):
         ssm.put_parameter(Name=name, Value=text, Overwrite=True)
         self.world.functions.cold()
 
+    def forget_members(self) -> None:
+        """Have the functions ask Security Hub whether the account is a member."""
+        key = {"pk": {"S": f"member#{self.place.account}"}, "sk": {"S": "-"}}
+        dynamodb = self.world.identity.client("dynamodb", self.deployed.admin, self.deployed.home)
+        dynamodb.delete_item(TableName=self.outputs["TableName"], Key=key)
+        self.world.functions.cold()
+
     def stored(self, **changes: Any) -> Json:
         """Return a finding of a new key that Security Hub has; rules saw its event only if it is to be repaired."""
         return self.publish(self.finding(self.key(), Workflow={"Status": "NOTIFIED"}, **changes))
@@ -97,11 +116,13 @@ def _no_remediation(on: Acted, trigger: str) -> tuple[Json, str]:
 
 def _unknown_account(on: Acted, trigger: str) -> tuple[Json, str]:
     finding = _ready(on, trigger)
-    on.world.functions.cold()
+    if trigger == "recheck":
+        on.world.advance(3600)  # what the table remembers of members is older than that
+    on.forget_members()
 
     def refuse(call: Call) -> None:
         if call.operation == "GetMembers":
-            raise ClientError({"Error": {"Code": "InternalException", "Message": "not now"}}, call.operation)
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, call.operation)
 
     on.deployed.identity.before.append(refuse)
     try:
@@ -134,6 +155,13 @@ def _suppressed(on: Acted, trigger: str) -> tuple[Json, str]:
 
 
 def _over(on: Acted, trigger: str) -> tuple[Json, str]:
+    if trigger == "recheck":
+        finding = _ready(on, trigger)
+        passed = on.finding(finding["Resources"][0]["Id"])
+        passed["Compliance"]["Status"] = "PASSED"
+        on.publish(passed)
+        old = {"Workflow": {"Status": "RESOLVED"}, "Note": on.now(finding)["Note"]}
+        return on.fire(trigger, finding, **old), "not-failed"
     finding = on.publish(on.finding(on.key(), RecordState="ARCHIVED"))
     return on.fire(trigger, finding, RecordState="ACTIVE"), "archived"
 
@@ -148,6 +176,14 @@ def _off(on: Acted, trigger: str) -> tuple[Json, str]:
         return on.fire(trigger, on.finding(on.key())), "not-switched-on"
     finally:
         on.setting("AUTOMATIC_CONTROLS", "*")
+
+
+def _in_backlog(on: Acted, trigger: str) -> tuple[Json, str]:
+    on.setting("REPAIR_SINCE", (on.world.clock.now() + timedelta(days=1)).date().isoformat())
+    try:
+        return on.fire(trigger, on.finding(on.key())), "in-backlog"
+    finally:
+        on.setting("REPAIR_SINCE", "")
 
 
 def _limited(on: Acted, trigger: str) -> tuple[Json, str]:
@@ -190,7 +226,7 @@ def _not_last(on: Acted, trigger: str) -> tuple[Json, str]:
 
 def _ready(on: Acted, trigger: str) -> Json:
     """Return a finding that the trigger would do something for."""
-    if trigger == "undo":
+    if trigger in ("undo", "recheck"):
         return on.publish(on.finding(on.key()))
     return on.finding(on.key()) if trigger == "automatic" else on.stored()
 
@@ -204,6 +240,7 @@ SCENES: dict[str, Scene] = {
     "over_by_now": _over,
     "handled_already": _seen,
     "not_switched_on": _off,
+    "in_backlog": _in_backlog,
     "button_limited": _limited,
     "held_after_undo": _held,
     "too_often": _too_often,
@@ -222,7 +259,7 @@ def groups(deployed: Deployed) -> Iterator[tuple[str, Callable[[], list[Verdict]
 def _group(deployed: Deployed, guard: str, trigger: str) -> Callable[[], list[Verdict]]:
     def tried() -> list[Verdict]:
         mutant = Mutant("guard", f"guard {guard} for {trigger}")
-        if guard not in SCENES:
+        if guard not in SCENES or (guard, trigger) == ("no_remediation", "recheck"):
             return [Verdict(mutant, "")]
         if wrong := played(deployed, guard, trigger):
             raise ProbeBroken(f"{mutant.name}: {wrong}")
@@ -240,6 +277,8 @@ def played(deployed: Deployed, guard: str, trigger: str) -> str:
     attempt = on.attempts.get(known["attempt"]) if known.get("attempt") else None
     if attempt is None:
         return "no attempt"
+    if trigger == "recheck":  # what is refused leaves no attempt: the repair's stays the finding's current one
+        return f"looked again: {attempt.outcome}" if attempt.trigger == "recheck" else ""
     if (attempt.outcome, attempt.guard) != ("SKIPPED", wanted):
         return f"{attempt.outcome} {attempt.guard or ''}".strip() or "it goes on"
     return ""

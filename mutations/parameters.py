@@ -48,6 +48,8 @@ FINE: Mapping[str, frozenset[str]] = {
         {"x; rm -rf /", "*x", "-1", "0", "1", "100000", "99999999999999", "'; --", "o-", "yes,no"}
     ),
     "LogRetentionDays": frozenset({"1"}),
+    "RepairsPerHour": frozenset({"0", "1", "100000"}),
+    "FirstRepairsOneByOne": frozenset({"0", "1"}),
     "ExistingTable": frozenset({"100000", "99999999999999"}),
 }
 

@@ -105,6 +105,7 @@ def finding(*ids: str, **changes: Any) -> Finding:
         "parameters": {},
         "workflow": Workflow.NEW,
         "record_state": RecordState.ACTIVE,
+        "created_at": NOW,
         "observed_at": NOW,
         "changed_at": NOW,
         "note": None,
