@@ -28,7 +28,7 @@ ASKED_SELDOM = ("GetMembers", "GetParameters")
 """
 Kept for minutes by each environment of the function, as the table's items of members are: the simulation asks anew.
 """
-WANTED = {"RepairsPerHour": "1000000", "FirstRepairsOneByOne": "no", "RepairFindingsSince": ""}
+WANTED = {"RepairsPerHour": "100000", "FirstRepairsOneByOne": "0", "RepairFindingsSince": ""}
 """Parameters of the admin stack that hold a flood back; set where the stack has them."""
 CONTROL = "kms/rotate_key"
 AT_ONCE = 100

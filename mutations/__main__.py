@@ -4,6 +4,7 @@ Take away what protects, one thing at a time, and see the sandbox go red.
     python -m mutations                 all of it
     python -m mutations --shard 2/4     the second quarter; mutants of one role stay together
     python -m mutations --write         keep the counts in docs/reliability.md
+    python -m mutations --group TEXT    the groups (a role, a guard, "patterns") whose name has this text
     python -m mutations --only TEXT     the mutants whose name has this text
 
 Exit code 1: a mutant survived that mutations/survivors.yaml does not list, or one that is listed there was killed.
@@ -23,7 +24,7 @@ from rich.table import Table
 
 from mutations import flows, guard_rows, member_roles, narrowing, parameters
 from mutations.deployed import Deployed
-from mutations.mutant import SAME, Verdict
+from mutations.mutant import SAME, Mutant, Verdict
 from mutations.survivors import Judgement, judge, load
 from sandbox.every import in_copies
 from sandbox.world import Sandbox
@@ -48,14 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mutations", description=__doc__.splitlines()[1])
     parser.add_argument("--write", action="store_true", help=f"keep the counts in {PAGE.name}")
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="the I-th of N parts")
+    parser.add_argument("--group", default="", metavar="TEXT", help="groups whose name has this text")
     parser.add_argument("--only", default="", metavar="TEXT", help="mutants whose name has this text")
     options = parser.parse_args(arguments)
-    whole = options.shard == (1, 1) and not options.only
+    whole = options.shard == (1, 1) and not options.only and not options.group
     if options.write and not whole:
         parser.error("--write needs the whole run")
     console = Console(highlight=False)
     start = time.perf_counter()
-    verdicts = [v for v in run(options.shard, console) if options.only in v.mutant.name]
+    verdicts = [v for v in run(options.shard, console, options.group) if options.only in v.mutant.name]
     judgement = judge(verdicts, load(), whole=whole)
     console.print(table(verdicts, judgement))
     for line in judgement.lines():
@@ -67,8 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if judgement.is_good else 1
 
 
-def run(shard: tuple[int, int], console: Console) -> Iterator[Verdict]:
-    """Yield every verdict of a shard; what needs the deployed organization comes after what does not."""
+def run(shard: tuple[int, int], console: Console, only: str = "") -> Iterator[Verdict]:
+    """
+    Yield every verdict of a shard, of groups with *only* in their name.
+
+    What needs no deployed organization comes first.
+    """
     number, of = shard
     before = [
         ("stack parameters", parameters.of_stacks),
@@ -78,7 +84,7 @@ def run(shard: tuple[int, int], console: Console) -> Iterator[Verdict]:
         *((r.role_name, _of_role(r.id)) for r in load_all()),
     ]
     member_roles.roles()
-    yield from _in_copies(before[number - 1 :: of], console)
+    yield from _in_copies([g for g in before if only in g[0]][number - 1 :: of], console)
     with Sandbox() as world:
         deployed = Deployed(world)
         after: list[tuple[str, Group]] = [
@@ -88,7 +94,7 @@ def run(shard: tuple[int, int], console: Console) -> Iterator[Verdict]:
             *flows.groups(deployed),
             *guard_rows.groups(deployed),
         ]
-        yield from _in_copies(after[number - 1 :: of], console)
+        yield from _in_copies([g for g in after if only in g[0]][number - 1 :: of], console)
 
 
 def _of_role(remediation_id: str) -> Group:
@@ -99,8 +105,9 @@ def _in_copies(groups: list[tuple[str, Group]], console: Console) -> Iterator[Ve
     names = [name for name, _ in groups]
     by_name = dict(groups)
     for name, verdicts in in_copies(names, lambda name: by_name[name]()):
-        if isinstance(verdicts, str):
-            raise member_roles.ProbeBroken(f"{name}:\n{verdicts}")
+        if isinstance(verdicts, str):  # told at the end, as a survivor of its own: the others go on
+            console.print(f"{name}:\n{verdicts}", markup=False, soft_wrap=True)
+            verdicts = [Verdict(Mutant("a probe that is broken", name), "")]
         yield from verdicts
 
 

@@ -133,7 +133,12 @@ class Deployed:
                     continue
                 pattern = json.loads(text)
                 where = self._rule_name(rule)
-                probes = self._runbook_events() if "aws.ssm" in text else self._finding_events(rule, pattern)
+                if "aws.ssm" in text:
+                    probes = self._runbook_events()
+                elif "$or" in pattern["detail"]["findings"]:
+                    probes = self._unserved_events()
+                else:
+                    probes = self._finding_events(rule, pattern)
                 yield _job(self._tried, where, pattern, probes)
 
     def _rule_name(self, rule: Any) -> str:
@@ -150,6 +155,11 @@ class Deployed:
         for path in _fields(pattern):
             mutant = Mutant("pattern field", f"{where}: {'.'.join(path)}")
             found.append(Verdict(mutant, asked(_without(pattern, path))))
+        branches = pattern["detail"].get("findings", {}).get("$or", [])
+        for number in range(len(branches) if len(branches) > 2 else 0):
+            changed = copy.deepcopy(pattern)
+            del changed["detail"]["findings"]["$or"][number]
+            found.append(Verdict(Mutant("pattern field", f"{where}: branch {number}"), asked(changed)))
         if "aws.ssm" in json.dumps(pattern):
             for status in pattern["detail"]["Status"]:
                 changed = copy.deepcopy(pattern)
@@ -182,6 +192,38 @@ class Deployed:
             ("a runbook that still runs", False, detail(Status="InProgress")),
         ]
 
+    def _unserved_events(self) -> list[tuple[str, bool, Json]]:
+        served = self._found("SC", "KMS.4")
+        guard_duty = {**served, "ProductArn": served["ProductArn"].replace("/aws/securityhub", "/aws/guardduty")}
+        unknown = {**served, "GeneratorId": "nobody/knows/v/1.0.0/1.1"}
+
+        def pressed(finding: Json) -> Json:
+            return samples.custom_action_event(CUSTOM_ACTIONS[0], [finding], admin_account=self.admin, region=self.home)
+
+        action = custom_action_arn(CUSTOM_ACTIONS[0], account=self.admin, region=self.home)
+        return [
+            ("a button on another product's finding", True, pressed(guard_duty)),
+            ("a button on a finding of no loaded playbook", True, pressed(unknown)),
+            ("a button on what a playbook serves", False, pressed(served)),
+            ("an event that anybody put", False, {**pressed(guard_duty), "source": "evil.app"}),
+            (
+                "another event of Security Hub",
+                False,
+                {**pressed(guard_duty), "detail-type": "Security Hub Insight Results"},
+            ),
+            ("somebody else's button", False, {**pressed(guard_duty), "resources": [action + "X"]}),
+        ]
+
+    def _found(self, standard: str, control: str) -> Json:
+        return samples.finding(
+            standard,
+            control,
+            account=self.member,
+            region=self.home,
+            resource_id=f"arn:aws:kms:{self.home}:{self.member}:key/00000000-0000-4000-8000-000000000000",
+            resource_type="AwsKmsKey",
+        )
+
     def _finding_events(self, rule: Any, pattern: Json) -> list[tuple[str, bool, Json]]:
         standard = samples.standards()[str(rule.description).partition(":")[0]]
         wanted = pattern["detail"]["findings"]
@@ -195,14 +237,11 @@ class Deployed:
             and samples.own_ids(standard.name, c)
             and (standard.associated_except is None or not tagging.serves(c))
         )
-        made = samples.finding(
-            standard.name,
-            control,
-            account=self.member,
-            region=self.home,
-            resource_id=f"arn:aws:kms:{self.home}:{self.member}:key/00000000-0000-4000-8000-000000000000",
-            resource_type="AwsKmsKey",
-        )
+        made = self._found(standard.name, control)
+        is_recheck = "Note" in wanted
+        if is_recheck:
+            note = {"Text": "ours", "UpdatedBy": "SHARR", "UpdatedAt": made["UpdatedAt"]}
+            made |= {"Workflow": {"Status": "RESOLVED"}, "Note": note}
         compliance = made["Compliance"]
 
         def event(**changes: Any) -> Json:
@@ -229,17 +268,18 @@ class Deployed:
             action = custom_action_arn(CUSTOM_ACTIONS[0], account=self.admin, region=self.home)
             events.append(("somebody else's button", False, {**event(), "resources": [action + "X"]}))
             return events
+        if is_recheck:
+            events.append(("another author's note", False, event(Note={**made["Note"], "UpdatedBy": "ann"})))
+        else:
+            switched_off = event(Compliance={**compliance, "SecurityControlId": "IAM.6"})
+            events.append(("a control that is not switched on", False, switched_off))
         return [
             *events,
             ("a check that passed", False, event(Compliance={**compliance, "Status": "PASSED"})),
-            (
-                "a control that is not switched on",
-                False,
-                event(Compliance={**compliance, "SecurityControlId": "IAM.6"}),
-            ),
             *(
                 (f"a finding that is {status}", False, event(Workflow={"Status": status}))
-                for status in ("NOTIFIED", "RESOLVED", "SUPPRESSED")
+                for status in ("NEW", "NOTIFIED", "RESOLVED", "SUPPRESSED")
+                if status != made["Workflow"]["Status"]
             ),
             ("an archived finding", False, event(RecordState="ARCHIVED")),
         ]

@@ -33,9 +33,6 @@ def repair(on: Acted) -> str:
     finding = on.publish(on.finding(key := on.key()))
     if not on.rotates(key) or on.now(finding)["Workflow"]["Status"] != "RESOLVED":
         return "a finding is not repaired, or not RESOLVED"
-    told = [c for c in on.deployed.identity.calls if c.service == "sns" and c.operation.startswith("Publish")]
-    if not told or any(call.error for call in told):
-        return "nobody is told of an outcome"
     on.press(UNDO, finding)
     if on.rotates(key):
         return "a repair is not taken back"
@@ -45,6 +42,9 @@ def repair(on: Acted) -> str:
         return "a preview writes no note"
     if any(c.error for c in on.deployed.identity.calls if c.service == "logs" and c.principal.kind == "role"):
         return "a function cannot write its log"
+    told = [c for c in on.deployed.identity.calls if c.service == "sns" and c.operation.startswith("Publish")]
+    if not told or any(call.error for call in told):
+        return "nobody is told of an outcome"
     return _unmapped(on, "OutcomeQueue")
 
 
