@@ -44,7 +44,6 @@ class RolloutStack(Stack):
     def __init__(self, scope: Construct, id: str, *, flat: Sequence[str], version: str, **kwargs: Any) -> None:
         about = "member-roles and member-flat in all accounts, by StackSets with auto-deployment"
         super().__init__(scope, id, description=f"SHARR {version}: {about}", **kwargs)
-        self._sets: dict[str, CfnStackSet] = {}
         self._parameters()
         admin = {"SecHubAdminAccount": ref("SecHubAdminAccount")}
         self._stack_set(
@@ -129,7 +128,8 @@ class RolloutStack(Stack):
         after: str | None = None,
     ) -> None:
         logical_id = names.camel(name.removeprefix("sharr-"))
-        made = CfnStackSet(
+        # What comes after another one refers to it in auto_deployment: CloudFormation makes them in this order.
+        CfnStackSet(
             self,
             logical_id,
             stack_set_name=name,
@@ -159,9 +159,6 @@ class RolloutStack(Stack):
                 )
             ],
         )
-        if after is not None:
-            made.add_resource_dependency(self._sets[after])
-        self._sets[name] = made
 
     def _arn_of(self, name: str) -> Json:
         """`<name>:<uuid>`, which GetAtt gives, is the end of the ARN."""
