@@ -20,11 +20,14 @@ from mutations.guard_rows import Acted
 from mutations.member_roles import Asked, Attack, ProbeBroken, Recorder, allowed, attacks, documents, roles_in
 from mutations.mutant import Mutant, PolicyMutant, Verdict, of_policy
 from sandbox import samples, scene
+from sandbox.additions import securityhub
 from sandbox.every import in_copies
 from sandbox.ports import Call
 from sharr.finding import PREVIEW, UNDO
 
 Flow = Callable[[Acted], str]
+NOT_BY_WAY_OF_SNS = ("kms:Decrypt with kms:ViaService None", "kms:GenerateDataKey with kms:ViaService None")
+"""The role may use the topic's key by itself, too: it decrypts nothing but messages, which the role writes."""
 MEMBERS = ("sharr-reader", "sharr-starter", "sharr-events")
 
 
@@ -40,7 +43,7 @@ def repair(on: Acted) -> str:
     on.press(PREVIEW, other)
     if "enable_key_rotation" not in on.now(other).get("Note", {}).get("Text", ""):
         return "a preview writes no note"
-    if any(c.error for c in on.deployed.identity.calls if c.service == "logs" and c.principal.kind == "role"):
+    if _unlogged(on):
         return "a function cannot write its log"
     told = [c for c in on.deployed.identity.calls if c.service == "sns" and c.operation.startswith("Publish")]
     if not told or any(call.error for call in told):
@@ -77,7 +80,7 @@ def switch(on: Acted) -> str:
         return "the switch stops nothing"
     table.delete_item(TableName=on.outputs["TableName"], Key=key)
     on.world.advance(1800)
-    if any(c.error for c in on.deployed.identity.calls if c.service == "logs" and c.principal.kind == "role"):
+    if _unlogged(on):
         return "a function cannot write its log"
     return "" if on.rotates(resource) else "what was held is forgotten"
 
@@ -102,8 +105,37 @@ def buttons(on: Acted) -> str:
         on.world.delete("sharr-admin", *place)
     except Exception:  # noqa: BLE001  # seen below
         return f"the stack cannot be deleted with {role.name}"
-    left = hub.describe_action_targets()["ActionTargets"]
-    return "buttons are left behind" if left else ""
+    if hub.describe_action_targets()["ActionTargets"]:
+        return "buttons are left behind"
+    return "the function of the buttons cannot write its log" if _unlogged(on) else ""
+
+
+def untold(on: Acted) -> str:
+    """The message with an outcome is lost; the sweeper sends it again."""
+    finding = on.finding(key := on.key())
+    securityhub.publish(on.world, finding)
+    on.world.run()
+    sqs = on.world.identity.client("sqs", on.deployed.admin, on.deployed.home)
+    (url,) = (u for u in sqs.list_queues()["QueueUrls"] if "-OutcomeQueue-" in u)
+    sqs.purge_queue(QueueUrl=url)
+    on.world.advance(600)
+    told = on.rotates(key) and on.now(finding)["Workflow"]["Status"] == "RESOLVED"
+    return "" if told else "an outcome whose message was lost is never told"
+
+
+def backlog(on: Acted) -> str:
+    """A job reads the findings of a control."""
+    table = on.world.identity.client("dynamodb", on.deployed.admin, on.deployed.home)
+    key = {"pk": {"S": "backlog#mutation-job"}, "sk": {"S": "-"}}
+    job = {"control": "KMS.4", "mode": "preview", "state": "open", "due_shard": "backlog", "due_at": "2000"}
+    table.put_item(TableName=on.outputs["TableName"], Item={**key, **{n: {"S": v} for n, v in job.items()}})
+    on.world.advance(180)
+    state = table.get_item(TableName=on.outputs["TableName"], Key=key)["Item"]["state"]["S"]
+    return "" if state == "done" else f"a backlog job is {state}"
+
+
+def _unlogged(on: Acted) -> bool:
+    return any(invocation.log_error for invocation in on.world.functions.invocations)
 
 
 def playbook(name: str) -> Flow:
@@ -160,7 +192,8 @@ def _gone(on: Acted, remediation: Any) -> str:
 def flows() -> dict[str, Flow]:
     """Return every flow by its name."""
     by_standard = {f"playbook {s.name}": playbook(s.name) for s in samples.standards()}
-    return {"repair": repair, "runbook": runbook, "switch": switch, "buttons": buttons, **by_standard}
+    mine = {"repair": repair, "runbook": runbook, "switch": switch, "untold": untold, "backlog": backlog}
+    return {**mine, "buttons": buttons, **by_standard}
 
 
 def groups(deployed: Deployed) -> Iterator[tuple[str, Callable[[], list[Verdict]]]]:
@@ -252,7 +285,7 @@ def _group(
             Attack("a stranger's role is taken", "sts:AssumeRole", stranger, elsewhere, STRANGER),
             Attack("a member's own role is taken", "sts:AssumeRole", theirs, here, deployed.member),
         ]
-        tries = [*attacks(every, mutant.actions, account), *special]
+        tries = [t for t in (*attacks(every, mutant.actions, account), *special) if t.what not in NOT_BY_WAY_OF_SNS]
         if broken := [one for one in tries if allowed(one, texts, arn, account)]:
             raise ProbeBroken(f"{name} may do what no flow needs: {broken}")
         for one in tries:

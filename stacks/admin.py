@@ -376,7 +376,7 @@ class AdminStack(Stack):
                 "Effect": "Allow",
                 "Action": [
                     f"dynamodb:{a}"
-                    for a in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "ConditionCheckItem", "Query")
+                    for a in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query")
                 ],
                 "Resource": [self._table_arn, self._index_arn],
             },
