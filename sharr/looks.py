@@ -289,15 +289,21 @@ class Looks:
         repairs = attempt.trigger in ("automatic", "remediate")
         return repairs and not (attempt.journal["plan"] or attempt.journal["open"] or attempt.execution)
 
-    def _admit(self, attempt: Attempt) -> dict[str, Any]:
-        """Ask the limits; return what the attempt has from then on. Raises Held."""
+    def _admit(self, attempt: Attempt, marks: dict[str, Any]) -> None:
+        """Ask the limits; *marks* gets what the attempt has from then on. Raises Held, and what DynamoDB raises."""
         if not self._is_limited(attempt):
-            return {}
+            return
         automatic = attempt.trigger == "automatic"
-        turn = self.limits.admit(
-            attempt.id, attempt.control, self.now(), automatic=automatic, reserved=attempt.reserved
-        )
-        return {"turn": turn, "reserved": True}
+        try:
+            turn = self.limits.admit(
+                attempt.id, attempt.control, self.now(), automatic=automatic, reserved=attempt.reserved
+            )
+        except Held:
+            raise
+        except Exception:
+            marks["turn"] = automatic  # the answer may have got lost: what it may have is given back
+            raise
+        marks |= {"turn": turn, "reserved": True}
 
     def settle(self, attempt: Attempt, lease: Lease, result: Mapping[str, Any]) -> Attempt:
         """Save what a look (or a runbook) gave, and tell it. Raises LeaseLost: then another tells it."""
@@ -356,7 +362,7 @@ class Looks:
         access = RoleAccess(self.sessions, remediation, code, target, attempt.id)
 
         def save(journal: dict[str, Any]) -> None:
-            marks.update(self._admit(attempt))
+            self._admit(attempt, marks)
             self.attempts.save_open(replace(attempt, journal=journal, **marks), lease)
 
         try:
@@ -405,8 +411,12 @@ class Looks:
 
     def _start_runbook(self, remediation: Remediation, attempt: Attempt, lease: Lease) -> Attempt:
         """Start the runbook in the member account; its end comes back as an event, and the sweeper looks after it."""
+        marks: dict[str, Any] = {}
         try:
-            attempt = replace(attempt, **self._admit(attempt))
+            try:
+                self._admit(attempt, marks)
+            finally:
+                attempt = replace(attempt, **marks)
             self.attempts.save_open(attempt, lease)
             ssm = self._starter(remediation, attempt)
             execution = ssm.start_automation_execution(

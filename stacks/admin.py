@@ -374,10 +374,7 @@ class AdminStack(Stack):
             self._assumes(names.READER_ROLE),
             {
                 "Effect": "Allow",
-                "Action": [
-                    f"dynamodb:{a}"
-                    for a in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query")
-                ],
+                "Action": [f"dynamodb:{a}" for a in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "Query")],
                 "Resource": [self._table_arn, self._index_arn],
             },
             {

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -169,7 +169,7 @@ def world() -> Iterator[Sandbox]:
 def stage(world: Sandbox) -> Stage:
     return Stage(
         world,
-        SCAutomaticControls="KMS.4,S3.8,RDS.2",
+        SCAutomaticControls="KMS.4,S3.8,RDS.2,DynamoDB.6",
         RepairsPerHour="4",
         FirstRepairsOneByOne="2",
         RepairFindingsSince="2026-03-01",
@@ -273,6 +273,38 @@ def test_automation_of_a_control_stops_at_a_first_repair_that_failed_and_goes_on
     table.update_item(TableName=stage.outputs["TableName"], Key=key, UpdateExpression="REMOVE stopped, stopped_at")
     minutes(stage, 3)
     assert stage.attempt(second).outcome == "REMEDIATED"
+
+
+def test_a_turn_whose_answer_was_lost_is_given_back(stage: Stage) -> None:
+    """The attempt did not know that it had the turn: had it ended FAILED, nobody else had got it for 26 hours."""
+    minutes(stage, 60)
+    dynamodb = stage.place.client("dynamodb")
+    dynamodb.create_table(
+        TableName="limit",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
+    identity: Any = stage.world.identity
+    key = {"pk": {"S": "control#DynamoDB.6"}, "sk": {"S": "-"}}
+    lost: list[Any] = []
+
+    def lose(call: Any) -> None:
+        if call.operation == "UpdateItem" and call.parameters["Key"] == key and not lost:
+            lost.append(call)
+            raise ReadTimeoutError(endpoint_url="https://made-to-fail")
+
+    identity.after.append(lose)
+    arn = stage.place.arn("dynamodb", "table/limit")
+    finding = stage.publish(stage.finding(arn, control="DynamoDB.6", type="AwsDynamoDbTable"))
+    identity.after.remove(lose)
+
+    table = stage.world.identity.client("dynamodb", stage.organization.admin, stage.organization.home)
+    assert lost
+    assert stage.attempt(finding).outcome == "RETRY"
+    assert "running" not in table.get_item(TableName=stage.outputs["TableName"], Key=key)["Item"]
+    minutes(stage, 7)
+    assert stage.attempt(finding).outcome == "REMEDIATED"
 
 
 def test_findings_of_before_the_day_are_left_alone_until_a_person_asks(stage: Stage) -> None:
