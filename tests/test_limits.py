@@ -247,7 +247,6 @@ def test_automation_of_a_control_stops_at_a_first_repair_that_failed_and_goes_on
 
     def refuse(call: Any) -> None:
         if call.operation == "PutPublicAccessBlock":
-            from botocore.exceptions import ClientError
 
             raise ClientError({"Error": {"Code": "Refused", "Message": "made to fail"}}, call.operation)
 
@@ -303,7 +302,7 @@ def test_a_turn_whose_answer_was_lost_is_given_back(stage: Stage) -> None:
     assert lost
     assert stage.attempt(finding).outcome == "RETRY"
     assert "running" not in table.get_item(TableName=stage.outputs["TableName"], Key=key)["Item"]
-    minutes(stage, 7)
+    minutes(stage, 20)
     assert stage.attempt(finding).outcome == "REMEDIATED"
 
 
