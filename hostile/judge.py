@@ -332,7 +332,7 @@ def faults_of_words(attempt: Attempt, remediation: Remediation | None) -> Iterat
         yield f"the mail is {ascii(text)[:300]}"
     if text.count("\n") > 30:
         yield f"the mail has {text.count(chr(10))} lines"
-    if len(message["Message"].encode()) > 100_000:
+    if len(message["Message"].encode()) > 200_000:  # of the 262,144 bytes that SNS takes
         yield f"the message has {len(message['Message'])} characters"
     for value in (v for _, v in _leaves(json.loads(parts["sqs"]))):
         if isinstance(value, str) and not _is_plain(value):

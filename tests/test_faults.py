@@ -23,7 +23,7 @@ from sharr.loader import ROOT, load
 ROLE = Principal("role", "arn:aws:sts::222222222222:assumed-role/a/b", "222222222222")
 
 
-@pytest.mark.parametrize(("mode", "remediation", "part"), [("lambda", "kms/rotate_key", 61)])
+@pytest.mark.parametrize(("mode", "remediation", "part"), [("lambda", "kms/rotate_key", 97)])
 def test_whatever_fails_nothing_is_lost_and_nothing_is_done_twice(mode: str, remediation: str, part: int) -> None:
     listed = [j for j in plan.jobs([load(ROOT / "ssm_documents" / remediation)], mode, part) if j.way]
     tried = []

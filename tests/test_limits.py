@@ -247,7 +247,6 @@ def test_automation_of_a_control_stops_at_a_first_repair_that_failed_and_goes_on
 
     def refuse(call: Any) -> None:
         if call.operation == "PutPublicAccessBlock":
-
             raise ClientError({"Error": {"Code": "Refused", "Message": "made to fail"}}, call.operation)
 
     def found(name: str) -> dict[str, Any]:

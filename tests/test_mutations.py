@@ -14,7 +14,7 @@ from sandbox.world import Sandbox
 from sharr.loader import load_all
 from tests.harness import remediation_of
 
-SAMPLE = ("kms/rotate_key", "ssm/manage_instance", "s3/require_tls")
+SAMPLE = ("kms/rotate_key", "s3/require_tls")
 
 
 def assert_good(verdicts: list[Verdict]) -> None:

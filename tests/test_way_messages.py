@@ -136,7 +136,7 @@ def test_what_fails_is_heard_at_once_and_a_filter_finds_it_in_the_digest_too(sta
 def queues_of(stage: Stage, start: int) -> list[str]:
     """Return the queues that rules sent events of buttons to since the delivery with number *start*."""
     hops = [h for h in stage.world.deliveries[start:] if h.kind == "rule to target"]
-    buttons = [h for h in hops if "/sharr-admin" in str(h.source) and "-Recheck-" not in str(h.source)]
+    buttons = [h for h in hops if "-Buttons-" in str(h.source) or "-Unserved-" in str(h.source)]
     return [str(h.destination).split(":")[-1] for h in buttons]
 
 

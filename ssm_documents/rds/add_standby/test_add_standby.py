@@ -46,7 +46,11 @@ def window_opens_in(b: Bench, hours: int) -> None:
     begin = b.world.clock.now() + timedelta(hours=hours)
     days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
     ends = [f"{days[t.weekday()]}:{t:%H:%M}" for t in (begin, begin + timedelta(minutes=30))]
-    b.client("rds").modify_db_instance(DBInstanceIdentifier=NAME, PreferredMaintenanceWindow="-".join(ends))
+    # The backup window that moto gives an instance would overlap at some times of the day.
+    backup = [f"{t:%H:%M}" for t in (begin + timedelta(hours=6), begin + timedelta(hours=6, minutes=30))]
+    rds = b.client("rds")
+    rds.modify_db_instance(DBInstanceIdentifier=NAME, PreferredBackupWindow="-".join(backup))
+    rds.modify_db_instance(DBInstanceIdentifier=NAME, PreferredMaintenanceWindow="-".join(ends))
 
 
 def leave_for_the_window(b: Bench, **change: Any) -> None:
