@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
-from sharr.attempts import Attempts, stamp
+from sharr import table
+from sharr.attempts import Attempts
 from sharr.backlog import ROWS_KEPT, SHARD
 from sharr.limits import HOUR_LINE, control_line
+from sharr.table import stamp
 
 Mode = Literal["preview", "repair"]
 JOBS: Final = "backlog"
@@ -99,7 +99,7 @@ class Table:
 
     def hour(self) -> Hour:
         """Read how many repairs were counted in the last hour that had any."""
-        item = self._get("limits", "-")
+        item = table.read(self.client, self.name, "limits")
         waiting = len(Attempts(self.client, self.name).held(HOUR_LINE, COUNTED))
         return Hour(str(item.get("hour", "")), int(item.get("used", 0)), waiting)
 
@@ -116,10 +116,10 @@ class Table:
         try:
             self.client.update_item(
                 TableName=self.name,
-                Key=_item({"pk": f"control#{stopped.control}", "sk": "-"}),
+                Key=table.key(f"control#{stopped.control}"),
                 UpdateExpression="SET resumed_at = :now, resumed_by = :who REMOVE stopped, stopped_at",
                 ConditionExpression="attribute_exists(stopped) AND stopped_at = :seen",
-                ExpressionAttributeValues=_item({":now": stamp(now), ":who": who, ":seen": stopped.stopped_at}),
+                ExpressionAttributeValues=table.item({":now": stamp(now), ":who": who, ":seen": stopped.stopped_at}),
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
             raise NotThere(f"{stopped.control} was resumed, or stopped again, meanwhile: look again") from error
@@ -152,7 +152,7 @@ class Table:
             {
                 "Put": {
                     "TableName": self.name,
-                    "Item": _item(each),
+                    "Item": table.item(each),
                     "ConditionExpression": "attribute_not_exists(pk)",
                 }
             }
@@ -165,7 +165,7 @@ class Table:
 
     def job(self, id: str) -> Job:
         """Read a job. Raises NotThere."""
-        item = self._get(f"backlog#{id}", "-")
+        item = table.read(self.client, self.name, f"backlog#{id}")
         if not item:
             raise NotThere(f"there is no job {id}: `backlog list` has all")
         return _job(item)
@@ -186,41 +186,37 @@ class Table:
         try:
             answer = self.client.update_item(
                 TableName=self.name,
-                Key=_item({"pk": f"backlog#{id}", "sk": "-"}),
+                Key=table.key(f"backlog#{id}"),
                 UpdateExpression="SET #state = :cancelled REMOVE due_at, due_shard",
                 ConditionExpression="#state = :open",
                 ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues=_item({":open": "open", ":cancelled": "cancelled"}),
+                ExpressionAttributeValues=table.item({":open": "open", ":cancelled": "cancelled"}),
                 ReturnValues="ALL_NEW",
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
             raise NotThere(f"the job {id} is {self.job(id).state}: there is nothing to cancel") from error
-        return _job(_plain(answer["Attributes"]))
+        return _job(table.plain(answer["Attributes"]))
 
     # --- calls
 
-    def _get(self, pk: str, sk: str) -> dict[str, Any]:
-        answer = self.client.get_item(TableName=self.name, Key=_item({"pk": pk, "sk": sk}), ConsistentRead=True)
-        return _plain(answer.get("Item", {}))
-
     def _get_all(self, keys: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-        wanted = [_item({"pk": pk, "sk": sk}) for pk, sk in keys]
+        wanted = [table.key(pk, sk) for pk, sk in keys]
         while wanted:
             asked, wanted = wanted[:100], wanted[100:]
             request = {self.name: {"Keys": asked, "ConsistentRead": True}}
             answer = self.client.batch_get_item(RequestItems=request)
-            yield from map(_plain, answer["Responses"].get(self.name, ()))
+            yield from map(table.plain, answer["Responses"].get(self.name, ()))
             wanted += answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
 
     def _query(self, pk: str) -> Iterator[dict[str, Any]]:
         pages = self.client.get_paginator("query").paginate(
             TableName=self.name,
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues=_item({":pk": pk}),
+            ExpressionAttributeValues=table.item({":pk": pk}),
             ConsistentRead=True,
         )
         for page in pages:
-            yield from map(_plain, page["Items"])
+            yield from map(table.plain, page["Items"])
 
 
 def _control(control: str, item: Mapping[str, Any], held: int) -> ControlState:
@@ -250,13 +246,3 @@ def _row(item: Mapping[str, Any]) -> Row:
     names = ("account", "region", "resource", "remediation", "outcome", "why", "undo", "disruption")
     texts = {name: str(item.get(name, "")) for name in names}
     return Row(attempt=str(item["sk"]), calls=tuple(map(str, item.get("calls", ()))), **texts)
-
-
-def _item(data: Mapping[str, Any]) -> dict[str, Any]:
-    serializer = TypeSerializer()
-    return {key: serializer.serialize(value) for key, value in data.items()}
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    deserializer = TypeDeserializer()
-    return {key: deserializer.deserialize(value) for key, value in item.items()}

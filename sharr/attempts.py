@@ -21,14 +21,14 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from sharr import limits
+from sharr import limits, table
 from sharr.finding import BACKLOG, Finding, Trigger
+from sharr.table import stamp
 
 Outcome = Literal[
     "REMEDIATED", "COMPLIANT", "PREVIEWED", "UNDONE", "SKIPPED", "FAILED", "PENDING", "WAITING", "HELD", "RETRY"
@@ -166,11 +166,6 @@ def attempt_id(finding: Finding, trigger: Trigger, request: str) -> str:
     return str(uuid.uuid5(NAMESPACE, f"{finding.uid}\n{trigger}\n{of}"))
 
 
-def stamp(at: datetime) -> str:
-    """Return a time as the table has it; texts of this form sort by time."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
 def wants_attempt(known: Known, this: str, trigger: Trigger, finding: Finding, request: str) -> bool:
     """
     Tell whether an event opens an attempt (or goes on with its own), as DESIGN's "write by write", 1 says.
@@ -202,17 +197,19 @@ class Attempts:
 
     def known(self, uid: str, lease_key: str) -> Known:
         """Read the items of a finding and of a resource, consistently."""
-        keys = [_key(_finding_pk(uid)), _key(f"resource#{lease_key}")]
+        keys = [table.key(_finding_pk(uid)), table.key(f"resource#{lease_key}")]
         answer = self._client.transact_get_items(
             TransactItems=[{"Get": {"TableName": self._table, "Key": key}} for key in keys]
         )
-        finding, resource = (_plain(r.get("Item", {})) for r in answer["Responses"])
+        finding, resource = (table.plain(r.get("Item", {})) for r in answer["Responses"])
         return Known(finding, resource)
 
     def get(self, attempt_id: str) -> Attempt | None:
         """Read one attempt, consistently. Raises LaterRecord."""
-        answer = self._client.get_item(TableName=self._table, Key=_key(f"attempt#{attempt_id}"), ConsistentRead=True)
-        return _attempt(_plain(answer["Item"])) if "Item" in answer else None
+        answer = self._client.get_item(
+            TableName=self._table, Key=table.key(f"attempt#{attempt_id}"), ConsistentRead=True
+        )
+        return _attempt(table.plain(answer["Item"])) if "Item" in answer else None
 
     def get_many(self, ids: Iterable[str]) -> list[Attempt]:
         """
@@ -226,13 +223,13 @@ class Attempts:
         return found
 
     def _get_many(self, ids: list[str]) -> list[Attempt]:
-        keys = [_key(f"attempt#{one}") for one in ids]
+        keys = [table.key(f"attempt#{one}") for one in ids]
         found: list[Attempt] = []
         for _ in range(5):
             if not keys:
                 return found
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
-            items = [_plain(item) for item in answer["Responses"].get(self._table, ())]
+            items = [table.plain(item) for item in answer["Responses"].get(self._table, ())]
             found += [_attempt(item) for item in items if int(item.get("record", 1)) <= RECORD]
             keys = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
         raise Conflict(f"{len(keys)} attempts could not be read")
@@ -297,7 +294,7 @@ class Attempts:
         switch = {
             "ConditionCheck": {
                 "TableName": self._table,
-                "Key": _key("switch"),
+                "Key": table.key("switch"),
                 "ConditionExpression": "attribute_not_exists(stopped)",
             }
         }
@@ -405,7 +402,7 @@ class Attempts:
         mine = replace(attempt, due_at=stamp(now + timedelta(minutes=15)))
         pointer = {"pk": f"execution#{attempt.execution}", "sk": "-", "attempt": attempt.id, "expires_at": _expiry(now)}
         values = {"until": stamp(now + RUNBOOK_LEASE), "busy_until": ""}
-        put = {"Put": {"TableName": self._table, "Item": _item(pointer)}}
+        put = {"Put": {"TableName": self._table, "Item": table.item(pointer)}}
         resource = self._update_resource(attempt, lease, values)
         self._fenced([self._put_attempt(mine, existing=True), resource, put], attempt)
         return mine
@@ -415,19 +412,23 @@ class Attempts:
         try:
             self._client.update_item(
                 TableName=self._table,
-                Key=_key(f"resource#{attempt.lease_key}"),
+                Key=table.key(f"resource#{attempt.lease_key}"),
                 UpdateExpression="SET #until = :until, version = version + :one",
                 ConditionExpression="#holder = :id",
                 ExpressionAttributeNames={"#until": "until", "#holder": "holder"},
-                ExpressionAttributeValues=_item({":until": stamp(now + RUNBOOK_LEASE), ":id": attempt.id, ":one": 1}),
+                ExpressionAttributeValues=table.item(
+                    {":until": stamp(now + RUNBOOK_LEASE), ":id": attempt.id, ":one": 1}
+                ),
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             raise LeaseLost(attempt.id) from error
 
     def of_execution(self, execution: str) -> str | None:
         """Return the id of the attempt that started an execution, None where none of ours did."""
-        answer = self._client.get_item(TableName=self._table, Key=_key(f"execution#{execution}"), ConsistentRead=True)
-        return str(_plain(answer["Item"])["attempt"]) if "Item" in answer else None
+        answer = self._client.get_item(
+            TableName=self._table, Key=table.key(f"execution#{execution}"), ConsistentRead=True
+        )
+        return str(table.plain(answer["Item"])["attempt"]) if "Item" in answer else None
 
     def mark_published(
         self,
@@ -475,10 +476,10 @@ class Attempts:
         return {
             "Update": {
                 "TableName": self._table,
-                "Key": _key(f"attempt#{attempt.id}"),
+                "Key": table.key(f"attempt#{attempt.id}"),
                 "UpdateExpression": update,
                 "ConditionExpression": "outcome = :outcome AND published <> :said",
-                "ExpressionAttributeValues": _item({":said": said(attempt), ":outcome": attempt.outcome}),
+                "ExpressionAttributeValues": table.item({":said": said(attempt), ":outcome": attempt.outcome}),
             }
         }
 
@@ -486,7 +487,7 @@ class Attempts:
         """Return ids of attempts that are due, oldest first in each shard."""
         found: list[str] = []
         for shard in range(SHARDS):
-            keys = self._query_due(str(shard), "due_at <= :now", {":now": stamp(now)}, most - len(found))
+            keys = self._due(str(shard), "due_at <= :now", {":now": stamp(now)}, most - len(found))
             found += [str(key["pk"]).removeprefix("attempt#") for key in keys]
         return found
 
@@ -495,7 +496,7 @@ class Attempts:
         found: list[str] = []
         while True:
             after = f"{found[-1]}$" if found else ""  # `$` comes after `#`
-            keys = self._query_due(CONTROL_LINES, "due_at > :after", {":after": after or " "}, 1)
+            keys = self._due(CONTROL_LINES, "due_at > :after", {":after": after or " "}, 1)
             if not keys:
                 return found
             found.append(str(keys[0]["due_at"]).split("#", 1)[0])
@@ -503,11 +504,11 @@ class Attempts:
     def held(self, line: str, most: int) -> list[str]:
         """Return ids of attempts that wait in a line, at most *most*: what persons asked for first, then the oldest."""
         if line == limits.HOUR_LINE:
-            keys = self._query_due(f"held#{limits.HOUR_LINE}", "due_at > :after", {":after": " "}, most)
+            keys = self._due(f"held#{limits.HOUR_LINE}", "due_at > :after", {":after": " "}, most)
         else:
             control = line.removeprefix("control#")
             values = {":from": f"{control}#", ":to": f"{control}$"}
-            keys = self._query_due(CONTROL_LINES, "due_at BETWEEN :from AND :to", values, most)
+            keys = self._due(CONTROL_LINES, "due_at BETWEEN :from AND :to", values, most)
         return [str(key["pk"]).removeprefix("attempt#") for key in keys]
 
     def release(self, attempt: Attempt, until: datetime, *, reserved: bool) -> bool:
@@ -517,10 +518,10 @@ class Attempts:
         try:
             self._client.update_item(
                 TableName=self._table,
-                Key=_key(f"attempt#{attempt.id}"),
+                Key=table.key(f"attempt#{attempt.id}"),
                 UpdateExpression="SET due_at = :until, due_shard = :shard, line = :none, reserved = :reserved",
                 ConditionExpression="due_at = :old AND outcome = :held",
-                ExpressionAttributeValues=_item(
+                ExpressionAttributeValues=table.item(
                     {
                         ":until": stamp(until),
                         ":shard": _shard(attempt.id),
@@ -535,37 +536,12 @@ class Attempts:
             return False
         return True
 
-    def _query_due(self, shard: str, condition: str, values: Mapping[str, str], most: int) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = []
-        start: dict[str, Any] = {}
-        while len(found) < most:
-            answer = self._client.query(
-                TableName=self._table,
-                IndexName="due",
-                KeyConditionExpression=f"due_shard = :shard AND {condition}",
-                ExpressionAttributeValues=_item({":shard": shard, **values}),
-                Limit=min(most - len(found), 100),
-                **start,
-            )
-            found += [_plain(item) for item in answer["Items"]]
-            if "LastEvaluatedKey" not in answer:
-                break
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-        return found
+    def _due(self, shard: str, condition: str, values: Mapping[str, str], most: int) -> list[dict[str, Any]]:
+        return table.due(self._client, self._table, shard, condition, values, most)
 
     def postpone(self, attempt: Attempt, until: datetime) -> bool:
         """Move an attempt's due time, so that one sweep sends it; False where another was faster."""
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=_key(f"attempt#{attempt.id}"),
-                UpdateExpression="SET due_at = :until",
-                ConditionExpression="due_at = :old",
-                ExpressionAttributeValues=_item({":until": stamp(until), ":old": attempt.due_at}),
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return table.put_off(self._client, self._table, f"attempt#{attempt.id}", attempt.due_at, until)
 
     # --- items
 
@@ -574,15 +550,18 @@ class Attempts:
         item = {**{k: v for k, v in new.items() if v is not None}, "pk": pk, "sk": "-", "version": version + 1}
         guard: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if version:
-            guard = {"ConditionExpression": "version = :old", "ExpressionAttributeValues": _item({":old": version})}
-        return {"Put": {"TableName": self._table, "Item": _item(item), **guard}}
+            guard = {
+                "ConditionExpression": "version = :old",
+                "ExpressionAttributeValues": table.item({":old": version}),
+            }
+        return {"Put": {"TableName": self._table, "Item": table.item(item), **guard}}
 
     def _rows(self, row: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-        return [{"Put": {"TableName": self._table, "Item": _item(row)}}] if row else []
+        return [{"Put": {"TableName": self._table, "Item": table.item(row)}}] if row else []
 
     def _put_attempt(self, attempt: Attempt, *, existing: bool = False) -> dict[str, Any]:
         condition = "attribute_exists(pk)" if existing else "attribute_not_exists(pk)"
-        put = {"TableName": self._table, "Item": _item(_record(attempt)), "ConditionExpression": condition}
+        put = {"TableName": self._table, "Item": table.item(_record(attempt)), "ConditionExpression": condition}
         return {"Put": put}
 
     def _lease(self, attempt: Attempt, old: Mapping[str, Any], now: datetime, *, lift_hold: bool = False) -> Lease:
@@ -597,10 +576,10 @@ class Attempts:
         return {
             "ConditionCheck": {
                 "TableName": self._table,
-                "Key": _key(f"resource#{attempt.lease_key}"),
+                "Key": table.key(f"resource#{attempt.lease_key}"),
                 "ConditionExpression": "fence = :mine AND #holder = :id",
                 "ExpressionAttributeNames": {"#holder": "holder"},
-                "ExpressionAttributeValues": _item({":mine": fence, ":id": attempt.id}),
+                "ExpressionAttributeValues": table.item({":mine": fence, ":id": attempt.id}),
             }
         }
 
@@ -609,11 +588,11 @@ class Attempts:
         return {
             "Update": {
                 "TableName": self._table,
-                "Key": _key(f"resource#{attempt.lease_key}"),
+                "Key": table.key(f"resource#{attempt.lease_key}"),
                 "UpdateExpression": f"SET {sets}, version = version + :one",
                 "ConditionExpression": "fence = :mine AND #holder = :id",
                 "ExpressionAttributeNames": {f"#{name}": name for name in (*values, "holder")},
-                "ExpressionAttributeValues": _item(
+                "ExpressionAttributeValues": table.item(
                     {f":{k}": v for k, v in values.items()} | {":mine": lease.fence, ":id": attempt.id, ":one": 1}
                 ),
             }
@@ -624,10 +603,10 @@ class Attempts:
         return {
             "Update": {
                 "TableName": self._table,
-                "Key": _key(_finding_pk(attempt.finding["uid"])),
+                "Key": table.key(_finding_pk(attempt.finding["uid"])),
                 "UpdateExpression": f"SET {sets}, version = version + :one",
                 "ConditionExpression": "attempt = :id",
-                "ExpressionAttributeValues": _item(
+                "ExpressionAttributeValues": table.item(
                     {**{f":{k}": v for k, v in values.items()}, ":id": attempt.id, ":one": 1}
                 ),
             }
@@ -661,10 +640,6 @@ def said(attempt: Attempt) -> str:
 
 def _finding_pk(uid: str) -> str:
     return f"finding#{hashlib.sha256(uid.encode()).hexdigest()[:40]}"
-
-
-def _key(pk: str) -> dict[str, Any]:
-    return {"pk": {"S": pk}, "sk": {"S": "-"}}
 
 
 def _record(attempt: Attempt) -> dict[str, Any]:
@@ -712,13 +687,3 @@ def _of_control(attempt: Attempt) -> str:
 
 def _expiry(at: datetime) -> int:
     return int((at + KEPT).timestamp())
-
-
-def _item(data: Mapping[str, Any]) -> dict[str, Any]:
-    serializer = TypeSerializer()
-    return {key: serializer.serialize(value) for key, value in data.items()}
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    deserializer = TypeDeserializer()
-    return {key: deserializer.deserialize(value) for key, value in item.items()}

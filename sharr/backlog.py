@@ -17,15 +17,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from sharr.attempts import Attempt, stamp
+from sharr import table
+from sharr.attempts import Attempt
 from sharr.finding import BACKLOG, BACKLOG_JOB, JOB_TRIGGERS, OWN_SOURCE, MalformedFinding, parse_finding
 from sharr.runtime.describing import reversibility
 from sharr.standards import Standards
+from sharr.table import stamp
 
 PAGE = 100
+JOBS_AT_ONCE = 10
 SHARD = "backlog"
 EVERY = timedelta(minutes=1)
 ROWS_KEPT = timedelta(days=30)
@@ -139,8 +141,8 @@ def row_of(attempt: Attempt, disruption: str) -> dict[str, Any]:
 class Backlog:
     """Feeds jobs. *send* puts messages into the queue of a playbook, and raises where one was not taken."""
 
-    table: Any
-    name: str
+    client: Any
+    table: str
     hub: Any
     standards: Standards
     playbooks: Mapping[str, str]
@@ -162,7 +164,7 @@ class Backlog:
                 code = error.response["Error"]["Code"]
                 # A token that is too old: from the start again. What was looked at for this job is not looked at again.
                 changes = {"cursor": ""} if code == "InvalidInputException" and job.cursor else {}
-                self._save(job, now, changes)
+                self._save(job, now, changes | {"why": f"a page could not be read: {code}; tried again every minute"})
                 self.log("a backlog job could not read a page", {"job": job.id, "code": code})
         return count
 
@@ -177,25 +179,14 @@ class Backlog:
         page = page_of(job, answer, self.standards, self.playbooks, event)
         for standard, messages in page.messages.items():
             self.send(self.playbooks[standard], messages)
-        changes: dict[str, Any] = {"cursor": page.cursor, "read": page.read, "sent": page.sent}
-        if page.not_loaded:
-            changes["why"] = f"not loaded, so left out: {', '.join(page.not_loaded)}"
+        why = f"not loaded, so left out: {', '.join(page.not_loaded)}" if page.not_loaded else ""
+        changes = {"cursor": page.cursor, "read": page.read, "sent": page.sent, "why": why}
         self._save(job, now, changes | ({"state": "done"} if page.is_last else {}), over=page.is_last)
         return page.sent - job.sent
 
     def _due(self, now: datetime) -> Iterator[Job]:
-        answer = self.table.query(
-            TableName=self.name,
-            IndexName="due",
-            KeyConditionExpression="due_shard = :shard AND due_at <= :now",
-            ExpressionAttributeValues=_item({":shard": SHARD, ":now": stamp(now)}),
-            Limit=10,
-        )
-        for key in answer["Items"]:
-            found = self.table.get_item(
-                TableName=self.name, Key={name: key[name] for name in ("pk", "sk")}, ConsistentRead=True
-            )
-            item = _plain(found.get("Item", {}))
+        for key in table.due(self.client, self.table, SHARD, "due_at <= :now", {":now": stamp(now)}, JOBS_AT_ONCE):
+            item = table.read(self.client, self.table, str(key["pk"]))
             if item.get("state") == "open":
                 yield Job(
                     id=str(item["pk"]).removeprefix("backlog#"),
@@ -216,25 +207,15 @@ class Backlog:
             filter(None, (f"SET {sets}" if values else "", "REMOVE due_at, due_shard" if over else ""))
         )
         try:
-            self.table.update_item(
-                TableName=self.name,
-                Key={"pk": {"S": f"backlog#{job.id}"}, "sk": {"S": "-"}},
+            self.client.update_item(
+                TableName=self.table,
+                Key=table.key(f"backlog#{job.id}"),
                 UpdateExpression=expression,
                 ConditionExpression="#state = :open",
                 ExpressionAttributeNames={f"#{name}": name for name in (*values, "state")},
-                ExpressionAttributeValues=_item(
+                ExpressionAttributeValues=table.item(
                     {f":{name}": value for name, value in values.items()} | {":open": "open"}
                 ),
             )
-        except self.table.exceptions.ConditionalCheckFailedException:
+        except self.client.exceptions.ConditionalCheckFailedException:
             self.log("a backlog job was cancelled", {"job": job.id})
-
-
-def _item(data: Mapping[str, Any]) -> dict[str, Any]:
-    serializer = TypeSerializer()
-    return {key: serializer.serialize(value) for key, value in data.items()}
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    deserializer = TypeDeserializer()
-    return {key: deserializer.deserialize(value) for key, value in item.items()}

@@ -15,8 +15,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from sharr.arns import PARTITIONS, partition_of
-from sharr.attempts import Attempt, Outcome, stamp
+from sharr.attempts import Attempt, Outcome
 from sharr.outcomes import message, printable
+from sharr.table import stamp
 
 QUARTER: Final = timedelta(minutes=15)
 MOST_RESOURCES: Final = 20

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
+
+from sharr import table
+from sharr.table import stamp
 
 HOUR_LINE = "hour"
 TURN_AT_MOST = timedelta(hours=26)
@@ -48,6 +50,14 @@ class Turn:
     stopped: str
 
 
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """How many more repairs this hour takes, and whether attempts wait for it."""
+
+    room: int
+    somebody_waits: bool
+
+
 def hour_of(now: datetime) -> str:
     """Return the clock hour that a repair counts in, in UTC; texts of this form sort by time."""
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H")
@@ -62,7 +72,7 @@ def may_begin(turn: Turn, first: int, now: datetime) -> bool:
     """Tell whether a waiting attempt of the control would be admitted now (the sweeper's question)."""
     if turn.stopped:
         return False
-    return turn.verified >= first or not turn.running or turn.until <= _stamp(now)
+    return turn.verified >= first or not turn.running or turn.until <= stamp(now)
 
 
 @dataclass(slots=True)
@@ -114,7 +124,7 @@ class Limits:
         try:
             self.client.update_item(
                 TableName=self.table,
-                Key=_key(f"control#{control}"),
+                Key=table.key(f"control#{control}"),
                 UpdateExpression="REMOVE running, #until",
                 ConditionExpression="running = :id",
                 ExpressionAttributeNames={"#until": "until"},
@@ -125,15 +135,13 @@ class Limits:
 
     def turn_of(self, control: str) -> Turn:
         """Read how a control stands, consistently."""
-        answer = self.client.get_item(TableName=self.table, Key=_key(f"control#{control}"), ConsistentRead=True)
-        return _turn(_plain(answer.get("Item", {})))
+        return _turn(table.read(self.client, self.table, f"control#{control}"))
 
-    def room(self, now: datetime) -> int:
-        """Return how many more repairs this hour takes."""
-        answer = self.client.get_item(TableName=self.table, Key=_key("limits"), ConsistentRead=True)
-        item = _plain(answer.get("Item", {}))
-        used = int(item.get("used", 0)) if item.get("hour") == hour_of(now) else 0
-        return max(0, self.per_hour - used)
+    def hour(self, now: datetime) -> Hour:
+        """Read how this hour stands, consistently."""
+        found = table.read(self.client, self.table, "limits")
+        used = int(found.get("used", 0)) if found.get("hour") == hour_of(now) else 0
+        return Hour(room=max(0, self.per_hour - used), somebody_waits=bool(found.get("waiting")))
 
     def reserve(self, count: int, now: datetime) -> bool:
         """Count *count* repairs that wait in this hour, all or none; False where they do not fit any more."""
@@ -147,7 +155,7 @@ class Limits:
 
     def none_waits(self) -> None:
         """Note that nobody waits for a later hour: what comes from now on needs not queue up."""
-        self.client.update_item(TableName=self.table, Key=_key("limits"), UpdateExpression="REMOVE waiting")
+        self.client.update_item(TableName=self.table, Key=table.key("limits"), UpdateExpression="REMOVE waiting")
 
     # --- the conditional writes
 
@@ -157,19 +165,19 @@ class Limits:
         try:
             self.client.update_item(
                 TableName=self.table,
-                Key=_key(f"control#{control}"),
+                Key=table.key(f"control#{control}"),
                 UpdateExpression="SET running = :id, #until = :until",
                 ConditionExpression="attribute_not_exists(stopped)"
                 " AND (attribute_not_exists(verified) OR verified < :first)"
                 " AND (attribute_not_exists(running) OR running = :id OR #until < :now)",
                 ExpressionAttributeNames={"#until": "until"},
-                ExpressionAttributeValues=_item(
-                    {":id": attempt, ":until": _stamp(now + TURN_AT_MOST), ":now": _stamp(now), ":first": self.first}
+                ExpressionAttributeValues=table.item(
+                    {":id": attempt, ":until": stamp(now + TURN_AT_MOST), ":now": stamp(now), ":first": self.first}
                 ),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
-            turn = _turn(_plain(error.response.get("Item", {})))
+            turn = _turn(table.plain(error.response.get("Item", {})))
             if not turn.stopped and turn.verified >= self.first:
                 self._past.add(control)
                 return False
@@ -185,7 +193,7 @@ class Limits:
             if not error.response.get("Item", {}).get("waiting"):
                 self.client.update_item(
                     TableName=self.table,
-                    Key=_key("limits"),
+                    Key=table.key("limits"),
                     UpdateExpression="SET waiting = :yes",
                     ExpressionAttributeValues={":yes": {"BOOL": True}},
                 )
@@ -208,16 +216,16 @@ class Limits:
             try:
                 self.client.update_item(
                     TableName=self.table,
-                    Key=_key("limits"),
+                    Key=table.key("limits"),
                     UpdateExpression=expression,
                     ConditionExpression=holds + condition,
                     ExpressionAttributeNames={"#hour": "hour"},
-                    ExpressionAttributeValues=_item({":hour": hour, ":count": count, **more}),
+                    ExpressionAttributeValues=table.item({":hour": hour, ":count": count, **more}),
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
                 return
             except self.client.exceptions.ConditionalCheckFailedException as error:
-                there = _plain(error.response.get("Item", {}))
+                there = table.plain(error.response.get("Item", {}))
                 is_over = str(there.get("hour", "")) < hour
                 waits = bool(condition) and bool(there.get("waiting"))
                 # Another function may have begun the hour between the two: then it is counted on.
@@ -231,22 +239,22 @@ class Limits:
         return held
 
 
-def ended(attempt: str, control: str, table: str, *, outcome: str, why: str, now: datetime) -> dict[str, Any]:
+def ended(attempt: str, control: str, name: str, *, outcome: str, why: str, now: datetime) -> dict[str, Any]:
     """Return the transaction's item that gives an attempt's turn back, counts it if verified, and stops if FAILED."""
     sets = ""
     values: dict[str, str | int] = {":id": attempt}
     if outcome == "REMEDIATED":
         sets, values = "ADD verified :one ", values | {":one": 1}
     elif outcome == "FAILED":
-        sets, values = "SET stopped = :why, stopped_at = :now ", values | {":why": why[:400], ":now": _stamp(now)}
+        sets, values = "SET stopped = :why, stopped_at = :now ", values | {":why": why[:400], ":now": stamp(now)}
     return {
         "Update": {
-            "TableName": table,
-            "Key": _key(f"control#{control}"),
+            "TableName": name,
+            "Key": table.key(f"control#{control}"),
             "UpdateExpression": f"{sets}REMOVE running, #until",
             "ConditionExpression": "attribute_not_exists(running) OR running = :id",
             "ExpressionAttributeNames": {"#until": "until"},
-            "ExpressionAttributeValues": _item(values),
+            "ExpressionAttributeValues": table.item(values),
         }
     }
 
@@ -270,21 +278,3 @@ def _turn(item: Mapping[str, Any]) -> Turn:
         until=str(item.get("until", "")),
         stopped=str(item.get("stopped", "")),
     )
-
-
-def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def _key(pk: str) -> dict[str, Any]:
-    return {"pk": {"S": pk}, "sk": {"S": "-"}}
-
-
-def _item(data: Mapping[str, Any]) -> dict[str, Any]:
-    serializer = TypeSerializer()
-    return {key: serializer.serialize(value) for key, value in data.items()}
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    deserializer = TypeDeserializer()
-    return {key: deserializer.deserialize(value) for key, value in item.items()}

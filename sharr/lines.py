@@ -24,11 +24,12 @@ def released(attempts: Attempts, limits: Limits, now: datetime, until: datetime)
             for attempt in attempts.get_many(attempts.held(control_line(control), most)):
                 if attempts.release(attempt, until, reserved=False):
                     yield attempt
-    room = min(limits.room(now), AT_ONCE)
+    hour = limits.hour(now)
+    room = min(hour.room, AT_ONCE)
     waiting = attempts.get_many(attempts.held(HOUR_LINE, room)) if room else []
     if waiting and limits.reserve(len(waiting), now):
         for attempt in waiting:
             if attempts.release(attempt, until, reserved=True):
                 yield attempt
-    if len(waiting) < room:
+    if hour.somebody_waits and len(waiting) < room:
         limits.none_waits()

@@ -28,7 +28,6 @@ from sharr.attempts import (
     LeaseLost,
     Stopped,
     attempt_id,
-    stamp,
     wants_attempt,
 )
 from sharr.backlog import row_of
@@ -48,6 +47,7 @@ from sharr.runtime.undoing import undo
 from sharr.scripts import code_of
 from sharr.sessions import RoleAccess, RoleNotAssumed, Sessions
 from sharr.settings import Settings
+from sharr.table import stamp
 from sharr.targets import NotATarget, lease_key, target_for
 
 RETRIES = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=6))

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
-from sharr.attempts import TRANSACTION_TRIES, Attempt, Conflict, stamp, will_pass
+from sharr import table
+from sharr.attempts import TRANSACTION_TRIES, Attempt, Conflict, will_pass
 from sharr.digests import MOST_RESOURCES, QUARTER, Digest, LeftOut, Line, digest_pk, quarter
+from sharr.table import stamp
 
 MESSAGES_AN_HOUR: Final = 60
 KEPT: Final = timedelta(days=14)
@@ -52,10 +52,10 @@ class Messages:
             try:
                 self.client.update_item(
                     TableName=self.table,
-                    Key=_key(_hour_pk(now)),
+                    Key=table.key(_hour_pk(now)),
                     UpdateExpression="SET expires_at = :expiry ADD sent :wanted",
                     ConditionExpression="attribute_not_exists(sent) OR sent <= :most",
-                    ExpressionAttributeValues=_item(
+                    ExpressionAttributeValues=table.item(
                         {":wanted": wanted, ":most": MESSAGES_AN_HOUR - wanted, ":expiry": _expiry(now)}
                     ),
                 )
@@ -71,10 +71,10 @@ class Messages:
         """Take back from this hour's count what SNS refused."""
         self.client.update_item(
             TableName=self.table,
-            Key=_key(_hour_pk(now)),
+            Key=table.key(_hour_pk(now)),
             UpdateExpression="ADD sent :back",
             ConditionExpression="sent >= :count",
-            ExpressionAttributeValues=_item({":back": -count, ":count": count}),
+            ExpressionAttributeValues=table.item({":back": -count, ":count": count}),
         )
 
     def left_out(self) -> LeftOut | None:
@@ -94,10 +94,10 @@ class Messages:
             try:
                 self.client.update_item(
                     TableName=self.table,
-                    Key=_key(LEFT_OUT_PK),
+                    Key=table.key(LEFT_OUT_PK),
                     UpdateExpression=update,
                     ConditionExpression=condition,
-                    ExpressionAttributeValues=_item(values),
+                    ExpressionAttributeValues=table.item(values),
                 )
             except self.client.exceptions.ConditionalCheckFailedException:
                 continue  # more was left out meanwhile; or another message said the same
@@ -115,14 +115,14 @@ class Messages:
         if pk not in self._owners:
             answer = self.client.update_item(
                 TableName=self.table,
-                Key=_key(pk),
+                Key=table.key(pk),
                 UpdateExpression="SET attempt = if_not_exists(attempt, :attempt), expires_at = :expiry",
-                ExpressionAttributeValues=_item({":attempt": attempt, ":expiry": _expiry(now)}),
+                ExpressionAttributeValues=table.item({":attempt": attempt, ":expiry": _expiry(now)}),
                 ReturnValues="ALL_NEW",
             )
             if len(self._owners) >= _MOST_OWNERS:
                 self._owners.clear()
-            self._owners[pk] = str(_plain(answer["Attributes"])["attempt"])
+            self._owners[pk] = str(table.plain(answer["Attributes"])["attempt"])
         return self._owners[pk]
 
     # ---------------------------------------------------------------------------------------------------------- digests
@@ -161,10 +161,10 @@ class Messages:
         return {
             "Update": {
                 "TableName": self.table,
-                "Key": _key(pk),
+                "Key": table.key(pk),
                 "UpdateExpression": f"SET {sets} ADD {adds}, version :one",
                 "ExpressionAttributeNames": names,
-                "ExpressionAttributeValues": _item(values),
+                "ExpressionAttributeValues": table.item(values),
             }
         }
 
@@ -175,9 +175,9 @@ class Messages:
         return {
             "Update": {
                 "TableName": self.table,
-                "Key": _key(LEFT_OUT_PK),
+                "Key": table.key(LEFT_OUT_PK),
                 "UpdateExpression": f"SET {sets} ADD left_out :count",
-                "ExpressionAttributeValues": _item(
+                "ExpressionAttributeValues": table.item(
                     {":now": stamp(now), ":shard": SHARD, ":due": stamp(due), ":count": count}
                 ),
             }
@@ -185,36 +185,12 @@ class Messages:
 
     def due(self, now: datetime, most: int = 500) -> list[tuple[str, str]]:
         """Return (key, due time) of what is to be told now: digests whose quarter is over, messages left out."""
-        found: list[tuple[str, str]] = []
-        start: dict[str, Any] = {}
-        while len(found) < most:
-            answer = self.client.query(
-                TableName=self.table,
-                IndexName="due",
-                KeyConditionExpression="due_shard = :shard AND due_at <= :now",
-                ExpressionAttributeValues=_item({":shard": SHARD, ":now": stamp(now)}),
-                Limit=100,
-                **start,
-            )
-            found += [(str(item["pk"]), str(item["due_at"])) for item in map(_plain, answer["Items"])]
-            if "LastEvaluatedKey" not in answer:
-                break
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-        return found
+        keys = table.due(self.client, self.table, SHARD, "due_at <= :now", {":now": stamp(now)}, most)
+        return [(str(key["pk"]), str(key["due_at"])) for key in keys]
 
     def postpone(self, pk: str, due_at: str, until: datetime) -> bool:
         """Move a due time, so that one sweep sends it; False where another was faster, or it is told by now."""
-        try:
-            self.client.update_item(
-                TableName=self.table,
-                Key=_key(pk),
-                UpdateExpression="SET due_at = :until",
-                ConditionExpression="due_at = :old",
-                ExpressionAttributeValues=_item({":until": stamp(until), ":old": due_at}),
-            )
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return table.put_off(self.client, self.table, pk, due_at, until)
 
     def digest(self, pk: str) -> Digest | None:
         """Return what a digest has to tell, None where that is nothing (any more)."""
@@ -258,18 +234,17 @@ class Messages:
         return {
             "Update": {
                 "TableName": self.table,
-                "Key": _key(digest.pk),
+                "Key": table.key(digest.pk),
                 "UpdateExpression": update,
                 # told grows with each emptying, and version with each count: one of the two changes whatever happens.
                 "ConditionExpression": "version = :version AND (attribute_not_exists(#told) OR #told < :told)",
                 "ExpressionAttributeNames": names,
-                "ExpressionAttributeValues": _item(values),
+                "ExpressionAttributeValues": table.item(values),
             }
         }
 
     def _read(self, pk: str) -> dict[str, Any]:
-        answer = self.client.get_item(TableName=self.table, Key=_key(pk), ConsistentRead=True)
-        return _plain(answer.get("Item", {}))
+        return table.read(self.client, self.table, pk)
 
 
 def chunks(attempts: Iterable[Attempt], most: int, controls: int) -> list[list[Attempt]]:
@@ -300,19 +275,5 @@ def _hour_pk(at: datetime) -> str:
     return f"messages#{at.astimezone(UTC):%Y-%m-%dT%H}"
 
 
-def _key(pk: str) -> dict[str, Any]:
-    return {"pk": {"S": pk}, "sk": {"S": "-"}}
-
-
 def _expiry(at: datetime) -> int:
     return int((at + KEPT).timestamp())
-
-
-def _item(data: Mapping[str, Any]) -> dict[str, Any]:
-    serializer = TypeSerializer()
-    return {key: serializer.serialize(value) for key, value in data.items()}
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    deserializer = TypeDeserializer()
-    return {key: deserializer.deserialize(value) for key, value in item.items()}

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as ConnectionFailed
 
+from sharr import table
 from sharr.runtime.planning import is_passing
 
 MEMBER_FOR = timedelta(minutes=15)
@@ -32,18 +33,14 @@ class Members:
 
     def seen(self, account: str) -> datetime | None:
         """Return when the account was last found to be a member, None where it never was. One call."""
-        answer = self._client.get_item(TableName=self._table, Key=_key(account))
+        answer = self._client.get_item(TableName=self._table, Key=table.key(f"member#{account}"))
         return datetime.fromisoformat(answer["Item"]["at"]["S"]) if "Item" in answer else None
 
     def note(self, account: str, now: datetime) -> None:
         """Note that the account is a member now. One call."""
         expires = str(int((now + timedelta(days=1)).timestamp()))
-        item = {**_key(account), "at": {"S": now.isoformat()}, "expires_at": {"N": expires}}
+        item = {**table.key(f"member#{account}"), "at": {"S": now.isoformat()}, "expires_at": {"N": expires}}
         self._client.put_item(TableName=self._table, Item=item)
-
-
-def _key(account: str) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": f"member#{account}"}, "sk": {"S": "-"}}
 
 
 @dataclass(slots=True)

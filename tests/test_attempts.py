@@ -33,7 +33,6 @@ from sharr.attempts import (
     Stopped,
     attempt_id,
     said,
-    stamp,
     wants_attempt,
 )
 from sharr.catalogue import Catalogue
@@ -41,6 +40,7 @@ from sharr.finding import Compliance, Finding, RecordState, Severity, Trigger, W
 from sharr.limits import Limits, Turn
 from sharr.looks import Looks
 from sharr.runtime.planning import new_journal
+from sharr.table import stamp
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

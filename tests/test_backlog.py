@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sandbox.world import Sandbox
-from sharr.attempts import stamp
 from sharr.backlog import Job, filters_of, page_of
 from sharr.loader import ROOT
 from sharr.standards import load_standards
+from sharr.table import stamp
 from tests.stage import Stage
 
 OLD = "2026-01-05T10:00:00.000Z"

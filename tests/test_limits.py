@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from sandbox.world import Sandbox
 from sharr.finding import REMEDIATE
-from sharr.limits import HOUR_LINE, Held, Limits, Turn, control_line, hour_of, may_begin
+from sharr.limits import HOUR_LINE, Held, Hour, Limits, Turn, control_line, hour_of, may_begin
 from tests.stage import Stage
 from tests.test_attempts import TABLE, make_table
 
@@ -66,7 +66,7 @@ def test_what_waits_is_counted_all_or_none(client: Any) -> None:
     of = limits(client, per_hour=5)
     assert of.reserve(4, NOW)
     assert not of.reserve(2, NOW)
-    assert of.room(NOW) == 1
+    assert of.hour(NOW) == Hour(room=1, somebody_waits=False)
     assert of.reserve(5, NOW + timedelta(hours=1))
     assert not of.reserve(6, NOW + timedelta(hours=2))
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from sharr.arns import PARTITIONS
-from sharr.attempts import Attempt, Attempts, Outcome, stamp
+from sharr.attempts import Attempt, Attempts, Outcome
 from sharr.catalogue import Catalogue
 from sharr.digests import (
     MOST_RESOURCES,
@@ -35,6 +35,7 @@ from sharr.findings_port import FindingsPort
 from sharr.messages import LEFT_OUT_PK, MESSAGES_AN_HOUR, Messages, chunks
 from sharr.publishing import Publisher
 from sharr.settings import settings_from
+from sharr.table import stamp
 from tests.test_attempts import TABLE, make_table
 from tests.test_publishing import REMEDIATION, SETTINGS
 from tests.test_publishing import attempt as attempt_in_memory

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharr.attempts import Attempt, Lease, stamp
+from sharr.attempts import Attempt, Lease
 from sharr.looks import Looks
 from sharr.runbooks import RUNNING, RUNS_AT_MOST, Runbooks
 from sharr.runtime.driver import remediate
@@ -27,6 +27,7 @@ from sharr.runtime.planning import new_journal, preview
 from sharr.runtime.runbook_plan import pack
 from sharr.scripts import code_of
 from sharr.sessions import RoleNotAssumed
+from sharr.table import stamp
 from tests.harness import remediation_of
 
 Json = dict[str, Any]

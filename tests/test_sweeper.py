@@ -13,8 +13,9 @@ import pytest
 
 from lambdas import wiring
 from lambdas.sweeper import handler as sweeper
-from sharr.attempts import Attempt, stamp
+from sharr.attempts import Attempt
 from sharr.settings import Settings, settings_from
+from sharr.table import stamp
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SETTINGS: Settings = settings_from(

@@ -60,7 +60,7 @@ def sweep() -> dict[str, int]:
     digests = [pk for pk, due_at in wiring.messages().due(now) if wiring.messages().postpone(pk, due_at, again)]
     send_digests(wiring.client("sqs"), settings.outcome_queue, digests)
     counts["digests"] = len(digests)
-    counts["backlog"] = backlog().feed(now, lambda: wiring.limits().room(now) > 0)
+    counts["backlog"] = backlog().feed(now, lambda: wiring.limits().hour(now).room > 0)
     return counts
 
 
@@ -80,8 +80,8 @@ def backlog() -> Backlog:
     """Return what feeds backlog jobs."""
     settings = wiring.settings()
     return Backlog(
-        table=wiring.client("dynamodb"),
-        name=settings.table,
+        client=wiring.client("dynamodb"),
+        table=settings.table,
         hub=wiring.client("securityhub"),
         standards=compiled().standards,
         playbooks=settings.playbook_queues,
