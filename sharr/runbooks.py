@@ -11,7 +11,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -173,13 +173,11 @@ class Runbooks:
         ]:
             raise NotOurs("it did other calls than planned")
         journal["plan"] = [bare(c) for c in writes[: len(done)]]
-        mine = [
-            inverse for c in reversed(writes[: len(done)]) for inverse in c.get("undo", ()) if "operation" in inverse
-        ]
+        mine = [(inverse, late_names(c)) for c in reversed(writes[: len(done)]) for inverse in inverses(c)]
         theirs: Sequence[Mapping[str, Any]] = said.get("undo", [])
-        if theirs and not (len(theirs) <= len(mine) and all(_fits(m, t) for m, t in zip(mine, theirs, strict=False))):
+        if len(theirs) > len(mine) or not all(_fits(m, t, late) for (m, late), t in zip(mine, theirs, strict=False)):
             raise NotOurs("its undo is not the plan's")
-        journal["undo"] = [{**m, "parameters": t["parameters"]} for m, t in zip(mine, theirs, strict=False)]
+        journal["undo"] = [{**m, "parameters": t["parameters"]} for (m, _), t in zip(mine, theirs, strict=False)]
         if done and after is None:
             raise NotOurs("it changed something and does not say what is there now")
         if len(zlib.compress(json.dumps(journal).encode())) > RECORD_BYTES:
@@ -209,14 +207,26 @@ def _code_in(execution: Mapping[str, Any]) -> str | None:
     return code if isinstance(code, str) and CODE.fullmatch(code) else None
 
 
-def _fits(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+def inverses(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the calls that take a call of a plan back."""
+    return [inverse for inverse in entry.get("undo", ()) if "operation" in inverse]
+
+
+def late_names(entry: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of what an undo reads itself when it is played: references to them stay in the record."""
+    return frozenset(inverse["name"] for inverse in inverses(entry) if inverse.get("name"))
+
+
+def _fits(mine: Mapping[str, Any], theirs: Mapping[str, Any], late: Container[str]) -> bool:
     """An undo call is the plan's own where it differs only in answers of earlier calls."""
     same = all(mine.get(k) == theirs.get(k) for k in ("client", "operation", "region"))
-    return same and _matches(mine["parameters"], theirs["parameters"])
+    return same and _matches(mine["parameters"], theirs["parameters"], late)
 
 
-def _matches(mine: Any, theirs: Any) -> bool:
+def _matches(mine: Any, theirs: Any, late: Container[str]) -> bool:
     if isinstance(mine, dict) and mine.keys() == {"$ref", "path"}:
+        if mine["$ref"] in late:
+            return bool(theirs == mine)
         return (
             isinstance(theirs, str)
             and 0 < len(theirs) <= ANSWER_CHARACTERS
@@ -224,18 +234,18 @@ def _matches(mine: Any, theirs: Any) -> bool:
             and theirs.isprintable()
         )
     if isinstance(mine, dict) and mine.keys() == {"$json"}:
-        return isinstance(theirs, str) and _matches(mine["$json"], json.loads(theirs))
+        return isinstance(theirs, str) and _matches(mine["$json"], json.loads(theirs), late)
     if isinstance(mine, dict):
         return (
             isinstance(theirs, dict)
             and mine.keys() == theirs.keys()
-            and all(_matches(value, theirs[key]) for key, value in mine.items())
+            and all(_matches(value, theirs[key], late) for key, value in mine.items())
         )
     if isinstance(mine, list):
         return (
             isinstance(theirs, list)
             and len(mine) == len(theirs)
-            and all(_matches(m, t) for m, t in zip(mine, theirs, strict=True))
+            and all(_matches(m, t, late) for m, t in zip(mine, theirs, strict=True))
         )
     return type(mine) is type(theirs) and bool(mine == theirs)  # True is 1 for Python, not for AWS
 

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -23,13 +23,17 @@ from policy_sentry.querying.actions import get_action_data
 
 from sandbox.identity import IdentityCenter
 from sandbox.ports import Call
+from sharr import attempts
 from sharr.compose import document
 from sharr.loader import ROOT, folders, load
 from sharr.policies import SESSION_POLICY_CHARACTERS, session_policy
 from sharr.remediation import Remediation
+from sharr.runbooks import Runbooks
 from sharr.runtime.describing import reversibility
-from sharr.runtime.planning import Aws, leaves, plan_of
+from sharr.runtime.planning import Aws, leaves, new_journal, plan_of
+from sharr.runtime.runbook_plan import unpack
 from sharr.scripts import code_of
+from sharr.table import stamp
 from tests.harness import Attempt, Bench, Case, bench
 
 FOLDERS = [f"{folder.parent.name}/{folder.name}" for folder in folders()]
@@ -243,9 +247,10 @@ def test_the_runbook_does_the_same_as_the_function(remediation_id: str, case: Ca
 
         assert plan["outcome"] == "PREVIEWED", plan
         assert applied["outcome"] in ("REMEDIATED", "PENDING"), applied
+        journal, believed = as_the_outcome_function_takes_it(b, attempt.target, plan, applied)
+        assert believed["outcome"] == applied["outcome"], believed
+        assert journal["undo"] == unpack(applied["record"])["journal"]["undo"]
         if applied["outcome"] == "PENDING":
-            from sharr.runtime.runbook_plan import unpack
-
             attempt.journal = unpack(applied["record"])["journal"]
             assert attempt.finish(case.turns)["outcome"] == "REMEDIATED"
         assert case.passes(b, resource_id)
@@ -439,6 +444,38 @@ def run_as_runbook(b: Bench, case: Case, resource_id: str) -> tuple[dict[str, st
     with b.world.identity.run_as(credentials, b.region, {}):
         plan = run_script(steps[0], payload)
         return plan, run_script(steps[1], payload | {"Record": plan["record"]})
+
+
+def as_the_outcome_function_takes_it(
+    b: Bench, target: dict[str, Any], plan: dict[str, str], applied: dict[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a runbook said is checked against the plan that is made again from its state."""
+    now = b.world.clock.now()
+    attempt = attempts.Attempt(
+        id="",
+        finding={},
+        trigger="automatic",
+        request="",
+        playbook="",
+        remediation=b.remediation.id,
+        control=target["control"],
+        lease_key="",
+        target=target,
+        created_at=stamp(now),
+        event_at=stamp(now),
+        journal=new_journal(""),
+    )
+    execution = {
+        "DocumentName": b.remediation.document_name,
+        "Parameters": {"AttemptId": [""]},
+        "AutomationExecutionStatus": "Success",
+        "StepExecutions": [
+            {"StepName": name, "Outputs": {"record": [said["record"]]}}
+            for name, said in (("Plan", plan), ("Apply", applied))
+        ],
+    }
+    looks: Any = SimpleNamespace(catalogue=SimpleNamespace(remediations={b.remediation.id: b.remediation}))
+    return Runbooks(looks).result_of(attempt, execution)
 
 
 def run_script(step: dict[str, Any], payload: dict[str, str]) -> dict[str, str]:
