@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from faults.kinds import PASSING
-from faults.stage import Seen
+from faults.stage import MAKING, Seen
 from sharr.attempts import Attempt
 from sharr.runtime.planning import leaves
 
@@ -26,7 +27,9 @@ def after_repair(seen: Seen, kind: str, way: str) -> list[str]:
     by_another = attempt.outcome == "COMPLIANT" and any(a.outcome == "REMEDIATED" for a in seen.others)
     if (kind in PASSING or not kind) and attempt.outcome not in ("REMEDIATED", "PREVIEWED") and not by_another:
         wrong.append(f"made up for: it passes, and yet the outcome is {attempt.outcome}: {attempt.why}")
-    twice = {name: count for name, count in seen.created.items() if count > _planned([attempt, *seen.others], name)}
+    done = [call for a in (attempt, *seen.others) for call in a.journal.get("plan", ())]
+    # What an earlier try left on purpose, a later one adopts: its plan does not make it again.
+    twice = {n: count for n, count in seen.created.items() if count > max(_making(done, n), _making(seen.kept, n))}
     if twice and attempt.outcome == "REMEDIATED":
         wrong.append(f"written twice: {twice}")
     if seen.executions > 1:
@@ -110,17 +113,14 @@ def _told(attempt: Attempt, seen: Seen) -> list[str]:
     return wrong
 
 
-def _planned(attempts: list[Attempt], name: str) -> int:
-    """Return how many objects of this kind the attempts' plans make, by what they kept of their calls."""
-    from faults.stage import MAKING
-
+def _making(calls: Iterable[Mapping[str, Any]], name: str) -> int:
+    """Return how many objects of this kind the calls of plans make."""
     service, _, noun = name.partition(" ")
     operations = {f"{prefix}{noun}" for prefix in MAKING} | {f"{prefix}{noun}s" for prefix in MAKING}
     names = {operation.lower() for operation in operations}
     made = {
         str(sorted(call["parameters"].items(), key=str))
-        for attempt in attempts
-        for call in attempt.journal.get("plan", ())
+        for call in calls
         if call["client"] == service and call["operation"].replace("_", "") in names
     }
     return len(made)

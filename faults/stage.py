@@ -6,7 +6,6 @@ What is seen of it afterwards is plain data (Seen); faults/invariants.py judges 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,7 @@ from sharr.finding import UNDO, CustomAction, custom_action_arn
 from sharr.organization import PARAMETERS_FOR
 from sharr.remediation import Remediation
 from sharr.runtime.contract import CannotRepair, ResourceGone
-from sharr.runtime.planning import Aws
+from sharr.runtime.planning import Aws, inspected, plan_of
 from sharr.scripts import code_of
 from sharr.targets import target_of
 
@@ -36,7 +35,11 @@ MOST_TURNS = 400
 
 @dataclass(slots=True)
 class Seen:
-    """What is there of a finding and its resource, once the dust has settled."""
+    """
+    What is there of a finding and its resource, once the dust has settled.
+
+    *kept* are the calls of the first plan whose objects stay when the rest is taken back, for the next try to adopt.
+    """
 
     attempts: list[Attempt]
     others: list[Attempt]
@@ -52,6 +55,7 @@ class Seen:
     writes: list[str]
     settled: bool
     unknown: list[str] = field(default_factory=list)
+    kept: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Stage:
@@ -158,6 +162,7 @@ class Scene:
     place: Place
     resource_id: str
     before: Any = None
+    kept: list[dict[str, Any]] = field(default_factory=list)
     finding: dict[str, Any] = field(default_factory=dict)
     ran: int = 0
     effects: list[Call] = field(default_factory=list)
@@ -171,7 +176,9 @@ class Scene:
         scene.choose(stage.world, choices([case]))
         stage.world.clock.advance((PARAMETERS_FOR + timedelta(seconds=1)).total_seconds())
         made.finding = finding_of(stage.world, case, place, made.resource_id, remediation)
-        made.before = made.config()
+        state, target = made._inspected()
+        made.before = state["config"]
+        made.kept = [call for call in plan_of(code_of(remediation), state, target) if call.get("kept")]
         made.ran = len(made.executions())
         return made
 
@@ -196,6 +203,12 @@ class Scene:
 
     def config(self) -> Any:
         """Return `config` as the remediation sees it, read with an administrator's rights; None where it is gone."""
+        try:
+            return self._inspected()[0]["config"]
+        except (ResourceGone, CannotRepair):
+            return None
+
+    def _inspected(self) -> tuple[dict[str, Any], dict[str, Any]]:
         code, case = code_of(self.remediation), self.case
         target = target_of(
             self.remediation,
@@ -208,10 +221,7 @@ class Scene:
         )
         aws = Aws(lambda service, region: self.place.client(service, region), target, self.remediation.regions,
                   code.auxiliaries)  # fmt: skip
-        try:
-            return json.loads(json.dumps(code.inspect(aws, target)))["config"]
-        except (ResourceGone, CannotRepair):
-            return None
+        return inspected(code, aws, target), target
 
     def executions(self) -> list[Any]:
         """Return the automations that were started in the account and Region, of whatever finding."""
@@ -241,6 +251,7 @@ class Scene:
             executions=len(self.executions()) - self.ran,
             writes=[f"{c.service}.{c.operation}" for c in self.effects],
             settled=settled,
+            kept=self.kept,
             unknown=[f"{c.service}.{c.operation}: {c.error}" for c in stage.world.not_known()],
         )  # fmt: skip
 

@@ -79,6 +79,14 @@ def test_a_repair_that_went_well_is_judged_good() -> None:
     assert after_repair(seen(), "", "rule") == []
 
 
+def test_what_an_earlier_try_left_on_purpose_was_not_written_twice_and_two_of_it_were() -> None:
+    kept = [{"client": "s3", "operation": "create_bucket", "parameters": {"Bucket": "logs"}, "kept": "the log bucket"}]
+    made = {"logs LogGroup": 1, "s3 Bucket": 1}
+    assert after_repair(seen(created=made, kept=kept), "throttled", "rule") == []
+    assert after_repair(seen(created={**made, "s3 Bucket": 2}, kept=kept), "throttled", "rule")
+    assert after_repair(seen(created=made), "throttled", "rule")
+
+
 @pytest.mark.parametrize(
     ("wrong", "changes"),
     [
