@@ -88,6 +88,7 @@ def switch(on: Acted) -> str:
 def buttons(on: Acted) -> str:
     """An update of the stack makes a button that is gone, and mends one; the stack's end takes them away."""
     hub = on.hub
+    on.world.functions.cold()
     actions = [t["ActionTargetArn"] for t in hub.describe_action_targets()["ActionTargets"]]
     hub.delete_action_target(ActionTargetArn=actions[0])
     hub.update_action_target(ActionTargetArn=actions[1], Description="somebody's words")
@@ -158,6 +159,7 @@ def playbook(name: str) -> Flow:
             if call.operation == "AssumeRole":
                 raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "m"}}, call.operation)
 
+        on.world.functions.cold()  # a new environment makes a log stream
         on.deployed.identity.before.append(throttle)
         on.world.queues.send(queue, json.dumps(event))
         on.world.queues.send(queue, "no JSON")
@@ -168,6 +170,8 @@ def playbook(name: str) -> Flow:
             return "a message is not taken from the queue"
         if [m.get("Body", m.get("body")) for m in dead] != ["no JSON"]:
             return "what is malformed is not laid aside"
+        if _unlogged(on):
+            return "a function cannot write its log"
         if wrong := _unmapped(on, f"Playbook{name}-"):
             return wrong
         if remediation is None:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as ConnectionFailed
+from botocore.exceptions import BotoCoreError, ClientError
 
 from sharr import arns, guards
 from sharr.attempts import (
@@ -33,6 +32,7 @@ from sharr.attempts import (
 from sharr.backlog import row_of
 from sharr.catalogue import Catalogue
 from sharr.choices import chosen_for
+from sharr.errors import may_pass
 from sharr.finding import BACKLOG, Finding, MalformedFinding, Trigger, Workflow
 from sharr.findings_port import FindingsPort, NoSuchFinding
 from sharr.guards import Facts, Refusal
@@ -127,10 +127,8 @@ class Looks:
                 refusal = NO_SUCH_FINDING
             except MalformedFinding as error:
                 refusal = Refusal("malformed", str(error))
-            except ClientError as error:
-                return _client_error(error)
-            except BotoCoreError as error:
-                return _botocore_error(error)
+            except (ClientError, BotoCoreError) as error:
+                return _failed_call(error)
             else:
                 if attempt.published and finding.workflow is Workflow.NOTIFIED:
                     finding = replace(finding, workflow=Workflow.NEW)  # we told that we are at work
@@ -388,18 +386,11 @@ class Looks:
                 "to_do": "delete the item switch of the table, and it goes on",
             }
         except RoleNotAssumed as error:
-            return {
-                "outcome": "SKIPPED",
-                "guard": "no-role",
-                "why": f"{error} cannot be assumed",
-                "to_do": f"deploy the stack member-roles to account {target['account']} with this admin account",
-            }
+            return _no_role(error, target["account"])
         except (PolicyTooLarge, UnsafeValue) as error:
             return {"outcome": "FAILED", "why": str(error), "to_do": "repair it by hand"}
-        except ClientError as error:
-            return _client_error(error)
-        except BotoCoreError as error:
-            return _botocore_error(error)
+        except (ClientError, BotoCoreError) as error:
+            return _failed_call(error)
         except Exception as error:  # noqa: BLE001  # the outermost frame of a look: a surprise becomes an outcome
             return {
                 "outcome": "FAILED",
@@ -429,9 +420,7 @@ class Looks:
         except Stopped as error:
             return self.settle(attempt, lease, {"outcome": "HELD", "why": str(error)})
         except RoleNotAssumed as error:
-            to_do = f"deploy the stack member-roles to account {attempt.target['account']} with this admin account"
-            result = {"outcome": "SKIPPED", "guard": "no-role", "why": f"{error} cannot be assumed", "to_do": to_do}
-            return self.settle(attempt, lease, result)
+            return self.settle(attempt, lease, _no_role(error, attempt.target["account"]))
         except ClientError as error:
             if error.response["Error"]["Code"] in ("AutomationDefinitionNotFoundException", "InvalidDocument"):
                 where = f"account {attempt.target['account']}, Region {attempt.target['region']}"
@@ -442,9 +431,9 @@ class Looks:
                     "to_do": f"deploy the stack member or member-flat to {where}, or set ExecutionMode to lambda",
                 }
                 return self.settle(attempt, lease, result)
-            return self.settle(attempt, lease, _client_error(error))
+            return self.settle(attempt, lease, _failed_call(error))
         except BotoCoreError as error:
-            return self.settle(attempt, lease, _botocore_error(error))
+            return self.settle(attempt, lease, _failed_call(error))
         why = f"the runbook {remediation.document_name} runs"
         attempt = replace(attempt, outcome="PENDING", why=why, execution=execution, in_runbook=True)
         started = self.attempts.runbook_started(attempt, lease, self.now())
@@ -525,12 +514,6 @@ def _rechecked(result: dict[str, Any], journal: dict[str, Any]) -> dict[str, Any
     return result
 
 
-def _botocore_error(error: BotoCoreError) -> dict[str, Any]:
-    """The network may be better later; a call that botocore itself refuses will not be."""
-    passing = isinstance(error, HTTPClientError | ConnectionFailed)
-    return {"outcome": "RETRY" if passing else "FAILED", "why": f"{type(error).__name__}: {error}", "to_do": ""}
-
-
 DENIED = re.compile(r"\b(AccessDenied(Exception)?|UnauthorizedOperation|AuthorizationError)\b")
 """How services spell it. Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
 
@@ -546,9 +529,19 @@ def _with_denial(result: Mapping[str, Any], attempt: Attempt) -> Mapping[str, An
     return {**result, "to_do": f"{hint}; then {result['to_do']}" if result.get("to_do") else hint}
 
 
-def _client_error(error: ClientError) -> dict[str, Any]:
-    code = error.response["Error"]["Code"]
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    passing = status >= 500 or "Throttl" in code or code == "TooManyRequestsException" or code == "RequestLimitExceeded"
-    text = f"{error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"[:400]
-    return {"outcome": "RETRY" if passing else "FAILED", "why": text, "to_do": ""}
+def _failed_call(error: ClientError | BotoCoreError) -> dict[str, Any]:
+    if isinstance(error, ClientError):
+        said = error.response["Error"]
+        text = f"{error.operation_name}: {said['Code']}: {said.get('Message', '')}"[:400]
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return {"outcome": "RETRY" if may_pass(error) else "FAILED", "why": text, "to_do": ""}
+
+
+def _no_role(error: RoleNotAssumed, account: str) -> dict[str, Any]:
+    return {
+        "outcome": "SKIPPED",
+        "guard": "no-role",
+        "why": f"{error} cannot be assumed",
+        "to_do": f"deploy the stack member-roles to account {account} with this admin account",
+    }

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as ConnectionFailed
+from botocore.exceptions import BotoCoreError, ClientError
 
 from sharr import table
-from sharr.runtime.planning import is_passing
+from sharr.errors import may_pass
 
 MEMBER_FOR = timedelta(minutes=15)
 PARAMETERS_FOR = timedelta(minutes=5)
@@ -84,7 +83,8 @@ class Accounts:
         try:
             answer = self.security_hub().get_members(AccountIds=[account])
         except (ClientError, BotoCoreError) as error:
-            _raise_if_passing(error)
+            if may_pass(error):
+                raise
             return None
         found = any(m.get("AccountId") == account and m.get("MemberStatus") in ASSOCIATED for m in answer["Members"])
         if found:
@@ -109,15 +109,11 @@ class Accounts:
             try:
                 answer = self.ssm().get_parameters(Names=sorted(names))
             except (ClientError, BotoCoreError) as error:
-                _raise_if_passing(error)
+                if may_pass(error):
+                    raise
                 return None
             values = {names[p["Name"]]: p["Value"].partition(",")[2] for p in answer["Parameters"]}
             if values.keys() != self.parameters.keys():
                 return None
             self._values, self._values_read = values, now
         return self._values[which]
-
-
-def _raise_if_passing(error: ClientError | BotoCoreError) -> None:
-    if isinstance(error, HTTPClientError | ConnectionFailed) or (isinstance(error, ClientError) and is_passing(error)):
-        raise error

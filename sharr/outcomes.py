@@ -31,13 +31,11 @@ _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\
 
 def status_for(attempt: Attempt) -> str | None:
     """
-    Return the workflow status that the finding gets, None where it is left as it is.
+    Return the workflow status that the finding gets with its note, None where it is left as it is.
 
     RESOLVED only after our own verification; SUPPRESSED is never touched; what is gone is archived by Security Hub.
     """
     if attempt.finding["workflow"] == "SUPPRESSED" or attempt.gone:
-        return None
-    if attempt.is_survey:
         return None
     if attempt.trigger == "recheck":
         return "NEW" if attempt.guard == PUT_BACK else "NOTIFIED" if attempt.has_ended else None

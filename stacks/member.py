@@ -13,7 +13,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from sharr.remediation import Remediation
-from stacks import names
+from stacks import names, parameters
 from stacks.intrinsics import arn, text
 
 SPLIT: Final[Mapping[str, int]] = {"ec2": 4, "iam": 2, "rds": 4, "s3": 2}
@@ -69,14 +69,7 @@ class Documents(NestedStack):
 
 def tells_admin_account(stack: Stack) -> None:
     """Give *stack* the rule that tells the admin account that a runbook ended, with the parameters it needs."""
-    CfnParameter(
-        stack,
-        "SecHubAdminAccount",
-        type="String",
-        allowed_pattern="^[0-9]{12}$",
-        constraint_description="an account id of twelve digits",
-        description="The account that the admin stack is in: the delegated administrator of Security Hub",
-    )
+    parameters.admin_account(stack)
     CfnParameter(
         stack,
         "HomeRegion",

@@ -12,7 +12,7 @@ from constructs import Construct
 from sharr.loader import Auxiliary
 from sharr.policies import role_statements
 from sharr.remediation import Remediation
-from stacks import names
+from stacks import names, parameters
 from stacks.functions import policy
 from stacks.intrinsics import ACCOUNT, Json, arn, either, equals, negated, ref
 from stacks.parameters import ORGANIZATION
@@ -37,14 +37,7 @@ class MemberRolesStack(Stack):
         super().__init__(
             scope, id, description=f"SHARR {version}: roles in a member account, once per account", **kwargs
         )
-        CfnParameter(
-            self,
-            "SecHubAdminAccount",
-            type="String",
-            allowed_pattern="^[0-9]{12}$",
-            constraint_description="an account id of twelve digits",
-            description="The account that the admin stack is in: the delegated administrator of Security Hub",
-        )
+        parameters.admin_account(self)
         CfnParameter(
             self,
             "OrganizationId",

@@ -19,6 +19,18 @@ LOG_DAYS: Final = (
 """Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
 
 
+def admin_account(stack: Stack) -> None:
+    """Declare the parameter by which the stacks of member accounts know the admin account."""
+    CfnParameter(
+        stack,
+        "SecHubAdminAccount",
+        type="String",
+        allowed_pattern="^[0-9]{12}$",
+        constraint_description="an account id of twelve digits",
+        description="The account that the admin stack is in: the delegated administrator of Security Hub",
+    )
+
+
 def load(standard: Standard) -> str:
     """Return the name of the parameter that says whether the standard's playbook is there."""
     return f"Load{standard.name}AdminStack"

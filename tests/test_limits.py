@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from sandbox.world import Sandbox
+from sharr import table
+from sharr.attempts import Attempt, Attempts
 from sharr.finding import REMEDIATE
 from sharr.limits import HOUR_LINE, Held, Hour, Limits, Turn, control_line, hour_of, may_begin
+from sharr.lines import released
 from tests.stage import Stage
-from tests.test_attempts import TABLE, make_table
+from tests.test_attempts import TABLE, held, make_table
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -155,6 +158,48 @@ def test_what_is_remembered_saves_the_look_and_is_forgotten(client: Any) -> None
     of.expect("S3.5", NOW, automatic=True)
 
 
+# --- what the sweeper lets go on
+
+
+def let_go(client: Any, of: Limits, now: datetime = NOW) -> list[Attempt]:
+    return list(released(Attempts(client, TABLE), of, now, now + MINUTE))
+
+
+def test_of_a_control_s_line_one_goes_on_while_its_first_repairs_are_made_and_then_all(client: Any) -> None:
+    for number in range(4):
+        held(Attempts(client, TABLE), number, line=control_line("KMS.4"))
+    of = limits(client, per_hour=100, first=2)
+
+    (oldest,) = let_go(client, of)
+    assert oldest.finding["uid"] == "f-0"
+    of.admit(oldest.id, "KMS.4", NOW, automatic=True, reserved=False)
+    assert let_go(client, of) == [], "it is under way"
+    client.put_item(TableName=TABLE, Item=table.item({"pk": "control#KMS.4", "sk": "-", "verified": 2}))
+    assert [a.finding["uid"] for a in let_go(client, of)] == ["f-1", "f-2", "f-3"]
+    assert let_go(client, of) == []
+
+
+def test_of_the_hour_s_line_as_many_go_on_as_have_room_and_where_nobody_waits_nobody_queues_up(
+    client: Any,
+) -> None:
+    of = limits(client, per_hour=2)
+    assert [admitted(of, f"a{n}") for n in range(3)] == [True, True, False]
+    for number in range(3):
+        held(Attempts(client, TABLE), number)
+    assert let_go(client, of) == [], "the hour is full"
+
+    second, third = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
+    assert [(a.finding["uid"], a.line) for a in let_go(client, of, second)] == [("f-0", "hour"), ("f-1", "hour")]
+    assert not admitted(limits(client, per_hour=2), "new", second)
+    assert [a.finding["uid"] for a in let_go(client, of, third)] == ["f-2"]
+    assert admitted(limits(client, per_hour=2), "new", third), "nobody waits any more"
+
+
+def test_where_nothing_may_be_repaired_nobody_goes_on(client: Any) -> None:
+    held(Attempts(client, TABLE), 1)
+    assert let_go(client, limits(client, per_hour=0)) == []
+
+
 # --- deployed
 
 
@@ -267,8 +312,8 @@ def test_automation_of_a_control_stops_at_a_first_repair_that_failed_and_goes_on
     stage.press(REMEDIATE, stage.publish({**third, "Workflow": {"Status": "NOTIFIED"}}))
     assert stage.attempt(third).outcome == "REMEDIATED", "a person is not stopped"
     key = {"pk": {"S": "control#S3.8"}, "sk": {"S": "-"}}
-    table = stage.world.identity.client("dynamodb", stage.organization.admin, stage.organization.home)
-    table.update_item(TableName=stage.outputs["TableName"], Key=key, UpdateExpression="REMOVE stopped, stopped_at")
+    dynamodb = stage.world.identity.client("dynamodb", stage.organization.admin, stage.organization.home)
+    dynamodb.update_item(TableName=stage.outputs["TableName"], Key=key, UpdateExpression="REMOVE stopped, stopped_at")
     minutes(stage, 3)
     assert stage.attempt(second).outcome == "REMEDIATED"
 
@@ -297,10 +342,10 @@ def test_a_turn_whose_answer_was_lost_is_given_back(stage: Stage) -> None:
     finding = stage.publish(stage.finding(arn, control="DynamoDB.6", type="AwsDynamoDbTable"))
     identity.after.remove(lose)
 
-    table = stage.world.identity.client("dynamodb", stage.organization.admin, stage.organization.home)
+    dynamodb = stage.world.identity.client("dynamodb", stage.organization.admin, stage.organization.home)
     assert lost
     assert stage.attempt(finding).outcome == "RETRY"
-    assert "running" not in table.get_item(TableName=stage.outputs["TableName"], Key=key)["Item"]
+    assert "running" not in dynamodb.get_item(TableName=stage.outputs["TableName"], Key=key)["Item"]
     minutes(stage, 20)
     assert stage.attempt(finding).outcome == "REMEDIATED"
 
